@@ -1,0 +1,29 @@
+"""The platform itself on the wire: who is calling, and how it is."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from atoll.resources.meta import Model
+
+
+class WhoAmI(Model):
+    """The caller, as the API knows them."""
+
+    name: str
+    roles: list[str]
+
+
+class PartHealth(Model):
+    """One part the API depends on."""
+
+    ok: bool
+    message: str
+
+
+class Health(Model):
+    """How the platform is. "degraded" still answers what it can; the messages say what is missing."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    parts: dict[str, PartHealth] = Field(description="kubernetes, queue, gateway")

@@ -1,0 +1,70 @@
+"""Names: what a person may choose, and every name we derive from it. Derived here and nowhere else."""
+
+import re
+
+NAME_LIMIT = 32
+"""Longest name of a team or virtual cluster, in characters. vcluster names host objects
+`<pod>-x-<namespace>-x-<virtual cluster>`; beyond 63 characters it falls back to hashes, so short
+names keep host objects readable."""
+
+_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+RESERVED = frozenset(
+    {"default", "kube-system", "kube-public", "atoll", "atoll-system", "loft", "redis"}
+)
+
+LABEL_TEAM = "atoll.dev/team"
+LABEL_VIRTUAL_CLUSTER = "atoll.dev/virtual-cluster"
+LABEL_NODE_TEMPLATE = "atoll.dev/node-template"
+LABEL_STEP = "atoll.dev/step"
+LABEL_MANAGED = "app.kubernetes.io/managed-by"
+ANNOTATION_FENCE = "atoll.dev/fence"
+ANNOTATION_HASH = "atoll.dev/values-hash"
+FINALIZER = "atoll.dev/teardown"
+FIELD_MANAGER = "atoll"
+SYSTEM_NAMESPACE = "atoll-system"
+RAY_NAMESPACE = "ray"
+"""The namespace inside every virtual cluster where Ray clusters live."""
+
+
+def name_problem(name: str) -> str | None:
+    """Why a name cannot be used, with the rule, or None when it can."""
+    if len(name) > NAME_LIMIT:
+        return f"{name[:40]!r} has {len(name)} characters; at most {NAME_LIMIT} are allowed"
+    if not _LABEL.match(name):
+        return (
+            f"{name!r} is not a DNS label; use lower-case letters, digits and hyphens, "
+            "start with a letter and end with a letter or digit"
+        )
+    if name in RESERVED:
+        return f"{name!r} is reserved; choose another name"
+    return None
+
+
+def host_namespace(virtual_cluster: str) -> str:
+    """The namespace on the host that holds everything of one virtual cluster."""
+    return f"vc-{virtual_cluster}"
+
+
+def kubeconfig_secret(virtual_cluster: str) -> str:
+    """The Secret in which vcluster exports its admin kubeconfig."""
+    return f"vc-{virtual_cluster}"
+
+
+def lease_name(virtual_cluster: str) -> str:
+    """The Lease that makes one worker the writer of one virtual cluster."""
+    return f"virtual-cluster-{virtual_cluster}"
+
+
+def access_secret(virtual_cluster: str) -> str:
+    """The Secret, in the access namespace, with the gateway's short-lived tenant credential."""
+    return f"access-{virtual_cluster}"
+
+
+def queue_name(team: str) -> str:
+    """The scheduler queue of a team."""
+    return f"team-{team}"
+
+
+def pod_group_name(ray_cluster: str) -> str:
+    """The PodGroup that KubeRay makes for a Ray cluster (KubeRay, batchscheduler/volcano)."""
+    return f"ray-{ray_cluster}-pg"

@@ -1,0 +1,142 @@
+"""Quota arithmetic: what a team's virtual clusters hold, and whether more of it fits.
+
+A ledger maps a key to amounts by resource. The key is the name of a virtual cluster, or
+`<name>/<unix seconds>-<random>` for a change that is still being written. All entries of one virtual
+cluster together count as their maximum, resource by resource, so a change under way never counts
+twice and never too little.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from atoll.domain.quantities import format_quantity, is_binary, parse_quantity
+
+Amounts = Mapping[str, str]
+Ledger = Mapping[str, Amounts]
+
+COUNTED = "virtualclusters"
+"""The resource that every virtual cluster holds one of, whether it names it or not."""
+
+KNOWN = frozenset(
+    {"cpu", "memory", "storage", "pods", "services", "ephemeral-storage", "rayclusters", COUNTED}
+)
+"""Resources without a domain. Anything else must be an extended resource, such as nvidia.com/gpu."""
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """One resource of which more is asked than is free. Amounts are canonical quantities."""
+
+    resource: str
+    asked: str
+    free: str
+    limit: str
+    held: dict[str, str]
+    """Who holds it: virtual cluster -> amount, without the one that asks."""
+
+
+def owner_of(key: str) -> str:
+    """The virtual cluster that a ledger key belongs to."""
+    return key.partition("/")[0]
+
+
+def pending_since(key: str) -> int | None:
+    """The unix second when a change under way was noted; None for a settled entry."""
+    _, slash, rest = key.partition("/")
+    moment = rest.partition("-")[0]
+    return int(moment) if slash and moment.isdigit() else None
+
+
+def demand(quota: Amounts) -> dict[str, str]:
+    """What a virtual cluster takes from its team's quota: what its spec says, and itself."""
+    return {**quota, COUNTED: "1"}
+
+
+def resource_problem(name: str) -> str | None:
+    """Why this is no resource that a quota can name, or None when it is one."""
+    if name in KNOWN or ("/" in name and all(name.split("/", 1))):
+        return None
+    known = ", ".join(sorted(KNOWN))
+    return (
+        f"{name!r} is not a resource; use one of {known}, or an extended one such as nvidia.com/gpu"
+    )
+
+
+def held_by_owner(ledger: Ledger) -> dict[str, dict[str, Decimal]]:
+    """What each virtual cluster holds: the maximum of its entries, resource by resource."""
+    held: dict[str, dict[str, Decimal]] = {}
+    for key, amounts in ledger.items():
+        mine = held.setdefault(owner_of(key), {})
+        for resource, text in amounts.items():
+            mine[resource] = max(mine.get(resource, Decimal(0)), parse_quantity(text))
+    return held
+
+
+def amount_text(resource: str, value: Decimal) -> str:
+    """The canonical text of an amount of this resource."""
+    return format_quantity(value, binary=is_binary(resource))
+
+
+def reserved(ledger: Ledger) -> dict[str, str]:
+    """The sum over all virtual clusters, by resource."""
+    total: dict[str, Decimal] = {}
+    for amounts in held_by_owner(ledger).values():
+        for resource, value in amounts.items():
+            total[resource] = total.get(resource, Decimal(0)) + value
+    return {name: amount_text(name, value) for name, value in sorted(total.items())}
+
+
+def shortages(limits: Amounts, ledger: Ledger, owner: str, wanted: Amounts) -> list[Shortage]:
+    """The resources of which `owner` may not hold as much as `wanted`.
+
+    A resource without a limit is free. What does not grow is never refused, so a virtual cluster can
+    always shrink, also when the limit was lowered below what is held.
+    """
+    held = held_by_owner(ledger)
+    own = held.pop(owner, {})
+    found = []
+    for resource, text in sorted(wanted.items()):
+        asked = parse_quantity(text)
+        if resource not in limits or asked <= own.get(resource, Decimal(0)):
+            continue
+        others = {name: a[resource] for name, a in sorted(held.items()) if a.get(resource)}
+        limit = parse_quantity(limits[resource])
+        free = limit - sum(others.values(), Decimal(0))
+        if asked > free:
+            found.append(_shortage(resource, asked, max(free, Decimal(0)), limit, others))
+    return found
+
+
+def _shortage(
+    resource: str, asked: Decimal, free: Decimal, limit: Decimal, others: Mapping[str, Decimal]
+) -> Shortage:
+    return Shortage(
+        resource,
+        amount_text(resource, asked),
+        amount_text(resource, free),
+        amount_text(resource, limit),
+        {name: amount_text(resource, value) for name, value in others.items()},
+    )
+
+
+def missing_resources(limits: Amounts, quota: Amounts) -> list[str]:
+    """Resources that the team's quota limits and the virtual cluster's does not name.
+
+    Without an amount of its own a virtual cluster could take without end, so it must name each.
+    """
+    return sorted(set(limits) - set(quota) - {COUNTED})
+
+
+def expired_keys(ledger: Ledger, now: float, patience: float) -> list[str]:
+    """Changes that have been under way for longer than `patience` seconds: their writer is gone."""
+    return [k for k in ledger if (since := pending_since(k)) is not None and now - since > patience]
+
+
+def describe(found: Iterable[Shortage]) -> str:
+    """Shortages in words, with the numbers."""
+    return "; ".join(
+        f"{s.resource}: {s.asked} asked, {s.free} free of {s.limit}"
+        + (f" (held by {', '.join(f'{n} {a}' for n, a in s.held.items())})" if s.held else "")
+        for s in found
+    )

@@ -1,0 +1,146 @@
+"""The RayCluster we make: one manifest for the API's and the virtual cluster's own Ray clusters."""
+
+from typing import Any, Protocol
+
+from atoll.domain.names import (
+    FIELD_MANAGER,
+    LABEL_MANAGED,
+    LABEL_TEAM,
+    LABEL_VIRTUAL_CLUSTER,
+    RAY_NAMESPACE,
+    queue_name,
+)
+
+QUEUE_LABEL = "volcano.sh/queue-name"
+WORKER_GROUP = "workers"
+GCS_PORT, DASHBOARD_PORT, CLIENT_PORT = 6379, 8265, 10001
+REDIS_ADDRESS = "redis:6379"
+"""The virtual cluster's own Redis, as its replicated Service is called in the Ray namespace."""
+
+
+class RayClusterShape(Protocol):
+    """What a person chooses of a Ray cluster; quantities as Kubernetes writes them."""
+
+    @property
+    def name(self) -> str:
+        """Name of the RayCluster."""
+
+    @property
+    def workers(self) -> int:
+        """Number of worker pods."""
+
+    @property
+    def head_cpu(self) -> str:
+        """CPU of the head pod."""
+
+    @property
+    def head_memory(self) -> str:
+        """Memory of the head pod."""
+
+    @property
+    def worker_cpu(self) -> str:
+        """CPU of each worker pod."""
+
+    @property
+    def worker_memory(self) -> str:
+        """Memory of each worker pod."""
+
+    @property
+    def worker_gpus(self) -> int:
+        """GPUs of each worker pod."""
+
+
+def ray_image(image: str, version: str, registry: str | None = None) -> str:
+    """The full reference of Ray's image.
+
+    An image without a tag or digest gets the version as its tag; a mirror takes the place of the
+    image's registry (or stands in front when it names none).
+    """
+    tagged = "@" in image or ":" in image.rsplit("/", 1)[-1]
+    full = image if tagged else f"{image}:{version}"
+    if not registry:
+        return full
+    first, _, rest = full.partition("/")
+    named = rest and ("." in first or ":" in first or first == "localhost")
+    return f"{registry.rstrip('/')}/{rest if named else full}"
+
+
+def head_service(ray_cluster: str) -> str:
+    """The Service that KubeRay makes in front of a head."""
+    return f"{ray_cluster}-head-svc"
+
+
+def ray_cluster_manifest(
+    spec: RayClusterShape,
+    *,
+    team: str,
+    virtual_cluster: str,
+    ray_version: str,
+    image: str,
+) -> dict[str, Any]:
+    """A RayCluster that is gang-scheduled in the team's queue and survives the loss of its head.
+
+    `image` is a full reference (see `ray_image`). Requests equal limits, so that the quota counts
+    what is used; the head runs no tasks, so that no task dies with it.
+    """
+    labels = {
+        LABEL_MANAGED: FIELD_MANAGER,
+        LABEL_TEAM: team,
+        LABEL_VIRTUAL_CLUSTER: virtual_cluster,
+        QUEUE_LABEL: queue_name(team),
+    }
+    return {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayCluster",
+        "metadata": {"name": spec.name, "namespace": RAY_NAMESPACE, "labels": labels},
+        "spec": {
+            "rayVersion": ray_version,
+            "gcsFaultToleranceOptions": {
+                "redisAddress": REDIS_ADDRESS,
+                "redisPassword": {
+                    "valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}
+                },
+            },
+            "headGroupSpec": _head(spec, image, labels),
+            "workerGroupSpecs": [_workers(spec, image, labels)],
+        },
+    }
+
+
+def _head(spec: RayClusterShape, image: str, labels: dict[str, str]) -> dict[str, Any]:
+    ports = {"gcs-server": GCS_PORT, "dashboard": DASHBOARD_PORT, "client": CLIENT_PORT}
+    container = _container("ray-head", image, {"cpu": spec.head_cpu, "memory": spec.head_memory})
+    container["ports"] = [{"name": n, "containerPort": p} for n, p in ports.items()]
+    return {
+        "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104 - in a pod
+        "template": _template(container, labels),
+    }
+
+
+def _workers(spec: RayClusterShape, image: str, labels: dict[str, str]) -> dict[str, Any]:
+    resources: dict[str, str] = {"cpu": spec.worker_cpu, "memory": spec.worker_memory}
+    if spec.worker_gpus:
+        resources["nvidia.com/gpu"] = str(spec.worker_gpus)
+    return {
+        "groupName": WORKER_GROUP,
+        "replicas": spec.workers,
+        "minReplicas": spec.workers,
+        "maxReplicas": spec.workers,
+        "rayStartParams": {},
+        "template": _template(_container("ray-worker", image, resources), labels),
+    }
+
+
+def _container(name: str, image: str, resources: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": dict(resources), "limits": dict(resources)},
+    }
+
+
+def _template(container: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
+    # KubeRay copies only its own labels to pods; ours make the host's pods attributable.
+    pod_labels = {key: value for key, value in labels.items() if key.startswith("atoll.dev/")}
+    return {"metadata": {"labels": pod_labels}, "spec": {"containers": [container]}}

@@ -1,0 +1,94 @@
+"""Versions and which of them go together. What is refused here is known not to work."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import total_ordering
+
+_FORM = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+.]?([0-9A-Za-z.+-]+))?$")
+
+
+@total_ordering
+@dataclass(frozen=True)
+class Version:
+    """A version as charts, Kubernetes and Ray write it. A pre-release is older than its release."""
+
+    major: int
+    minor: int
+    patch: int = 0
+    pre: str = ""
+
+    @property
+    def _key(self) -> tuple[int, int, int, bool, str]:
+        return (self.major, self.minor, self.patch, not self.pre, self.pre)
+
+    def __lt__(self, other: "Version") -> bool:
+        return self._key < other._key
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}" + (f"-{self.pre}" if self.pre else "")
+
+
+def parse_version(text: str) -> Version:
+    """A version with or without `v`. Raises ValueError when it is none."""
+    found = _FORM.match(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is not a version; write it like 1.36.3")
+    major, minor, patch, rest = found.groups()
+    pre = rest or ""
+    return Version(int(major), int(minor), int(patch or 0), "" if text.count("+") else pre)
+
+
+OLDEST_KUBERNETES = Version(1, 30)
+"""Admission by policy (ValidatingAdmissionPolicy v1) is served from here on."""
+OLDEST_VCLUSTER = Version(0, 34)
+OLDEST_KUBERAY = Version(1, 3)
+"""The first with gcsFaultToleranceOptions."""
+OLDEST_VOLCANO = Version(1, 12, 4)
+"""CVE-2026-44247 is fixed in 1.12.4, 1.13.3 and 1.14.2."""
+OLDEST_RAY = Version(2, 52)
+"""CVE-2025-62593 (remote code execution through a browser) is fixed in 2.52."""
+
+
+@dataclass(frozen=True)
+class VersionProblem:
+    """A version that cannot be: which part of a profile, and why, with the way out."""
+
+    part: str
+    reason: str
+
+
+def find_version_problems(
+    *, kubernetes: str, vcluster: str, kuberay: str, volcano: str, ray: str
+) -> list[VersionProblem]:
+    """What is wrong with this set of versions; empty when nothing is known against it."""
+    floors = {
+        "kubernetes": (kubernetes, OLDEST_KUBERNETES),
+        "vcluster": (vcluster, OLDEST_VCLUSTER),
+        "kuberay": (kuberay, OLDEST_KUBERAY),
+        "scheduler": (volcano, OLDEST_VOLCANO),
+        "ray": (ray, OLDEST_RAY),
+    }
+    found = [p for part, (text, floor) in floors.items() for p in _below(part, text, floor)]
+    return found or list(_pod_readiness(parse_version(kubernetes), parse_version(vcluster)))
+
+
+def _below(part: str, text: str, floor: Version) -> Iterator[VersionProblem]:
+    try:
+        version = parse_version(text)
+    except ValueError as error:
+        yield VersionProblem(part, str(error))
+        return
+    if (version.major, version.minor, version.patch) < (floor.major, floor.minor, floor.patch):
+        yield VersionProblem(part, f"{text} is too old; the oldest supported version is {floor}")
+
+
+def _pod_readiness(kubernetes: Version, vcluster: Version) -> Iterator[VersionProblem]:
+    """Kubernetes before 1.34 inside left pods at Ready=False (vcluster issue 3578)."""
+    fixed = vcluster >= Version(0, 36, 1) or Version(0, 35, 3) <= vcluster < Version(0, 36, 0, "0")
+    if kubernetes < Version(1, 34) and not fixed:
+        yield VersionProblem(
+            "vcluster",
+            f"vcluster {vcluster} leaves pods of Kubernetes {kubernetes} not ready; use 0.35.3, "
+            "0.36.1 or later, or Kubernetes 1.34 or later",
+        )

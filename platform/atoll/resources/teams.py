@@ -1,0 +1,68 @@
+"""Team: people with one quota."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from atoll.domain.quantities import Quantity
+from atoll.resources.meta import Condition, Model, Resource
+
+Role = Literal["owner", "member", "viewer"]
+
+
+class QuotaLine(Model):
+    """How much of one resource a team may reserve. Units: those of Kubernetes quantities."""
+
+    limit: Quantity = Field(
+        description="Most that all virtual clusters of the team may hold together"
+    )
+    guaranteed: Quantity | None = Field(None, description="Share that no other team may use")
+
+
+class Member(Model):
+    """One person of a team, by the name the identity provider gives."""
+
+    name: str
+    role: Role = "member"
+
+
+class TeamSpec(Model):
+    """What an admin wants of a team."""
+
+    display_name: str = ""
+    members: list[Member] = Field(default_factory=list)
+    quota: dict[str, QuotaLine] = Field(
+        default_factory=dict,
+        description="By resource name: cpu, memory, storage, pods, services, nvidia.com/gpu, "
+        "virtualclusters, rayclusters. A resource that is not named is not limited.",
+    )
+    profiles: list[str] = Field(
+        default_factory=list, description="Profiles the team may choose; empty means all"
+    )
+
+
+class TeamStatus(Model):
+    """What is so."""
+
+    observed_generation: int = 0
+    conditions: list[Condition] = Field(default_factory=list)
+    reservations: dict[str, dict[str, Quantity]] = Field(
+        default_factory=dict, description="Virtual cluster -> what it holds of the quota"
+    )
+    reserved: dict[str, Quantity] = Field(default_factory=dict, description="Sum of reservations")
+
+
+class Team(Resource):
+    """People with one quota."""
+
+    KIND: ClassVar[str] = "Team"
+    PLURAL: ClassVar[str] = "teams"
+    COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("CPU", "string", ".spec.quota.cpu.limit"),
+        ("Reserved", "string", ".status.reserved.cpu"),
+        ("Memory", "string", ".spec.quota.memory.limit"),
+        ("Age", "date", ".metadata.creationTimestamp"),
+    )
+
+    spec: TeamSpec = Field(default_factory=TeamSpec)
+    status: TeamStatus = Field(default_factory=TeamStatus)

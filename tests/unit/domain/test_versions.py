@@ -1,0 +1,58 @@
+"""Versions: order, and which sets are refused."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from atoll.domain.versions import Version, find_version_problems, parse_version
+
+GOOD = {
+    "kubernetes": "1.36.3", "vcluster": "0.36.1", "kuberay": "1.7.0", "volcano": "1.15.1", "ray": "2.60.0",
+}  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99)))
+def test_text_and_version_are_the_same(parts: tuple[int, int, int]) -> None:
+    version = Version(*parts)
+    assert parse_version(str(version)) == version == parse_version(f"v{version}")
+    assert parse_version(f"{version}-rc.1") < version
+
+
+def test_build_metadata_does_not_count() -> None:
+    assert parse_version("1.30.0+k3s1") == Version(1, 30, 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "latest", "1", "1.x", "1.2.3.4.5 6", "..", "1.36 "[:-1] + "!"]
+)
+def test_no_versions(text: str) -> None:
+    with pytest.raises(ValueError, match="not a version"):
+        parse_version(text)
+
+
+def test_a_good_set() -> None:
+    assert find_version_problems(**GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"kubernetes": "1.29.9"}, "kubernetes"),
+        ({"vcluster": "0.33.9"}, "vcluster"),
+        ({"kuberay": "1.2.9"}, "kuberay"),
+        ({"volcano": "1.12.3"}, "scheduler"),
+        ({"ray": "2.51.9"}, "ray"),
+        ({"ray": "nightly"}, "ray"),
+        ({"kubernetes": "1.33.4", "vcluster": "0.35.2"}, "vcluster"),
+        ({"kubernetes": "1.33.4", "vcluster": "0.36.0"}, "vcluster"),
+    ],
+)
+def test_sets_that_do_not_work(change: dict[str, str], part: str) -> None:
+    (found,) = find_version_problems(**{**GOOD, **change})
+    assert found.part == part
+
+
+@pytest.mark.parametrize("vcluster", ["0.35.3", "0.35.9", "0.36.1", "0.37.0"])
+def test_older_kubernetes_needs_a_vcluster_with_the_fix(vcluster: str) -> None:
+    assert find_version_problems(**{**GOOD, "kubernetes": "1.33.4", "vcluster": vcluster}) == []
