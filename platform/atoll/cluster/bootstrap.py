@@ -1,0 +1,66 @@
+"""What the host needs once: our custom resources, two namespaces, and the fence policy."""
+
+import asyncio
+from pathlib import Path
+
+import yaml
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.drift import says
+from atoll.cluster.kinds import CRD, NAMESPACE, kind_of
+from atoll.errors import NotFoundError, UnavailableError
+from atoll.resources.crds import RESOURCES, crd
+from atoll.settings import Settings
+
+POLICIES = Path(__file__).parents[3] / "helm" / "atoll" / "files" / "host-policies.yaml"
+_SERVED_SECONDS = 20.0
+
+
+async def install(cluster: Cluster, settings: Settings) -> None:
+    """Apply what differs and wait until the API serves our resources.
+
+    Raises UnavailableError when it does not within 20 s.
+    """
+    for resource in RESOURCES:
+        await _ensure(cluster, crd(resource))
+    for name in (settings.namespace, settings.access_namespace):
+        await _ensure(
+            cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        )
+    for manifest in yaml.safe_load_all(POLICIES.read_text()):
+        if manifest:
+            await _ensure(cluster, manifest)
+    await _wait_served(cluster)
+
+
+async def _ensure(cluster: Cluster, manifest: Object) -> None:
+    found = await cluster.find(kind_of(manifest), manifest["metadata"]["name"])
+    if not says(found, manifest):
+        await cluster.apply(manifest)
+
+
+async def _wait_served(cluster: Cluster) -> None:
+    deadline = asyncio.get_running_loop().time() + _SERVED_SECONDS
+    for resource in RESOURCES:
+        while True:
+            found = await cluster.find(CRD, f"{resource.PLURAL}.atoll.dev")
+            conditions = ((found or {}).get("status") or {}).get("conditions") or []
+            if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+                break
+            if asyncio.get_running_loop().time() > deadline:
+                raise UnavailableError(f"The host does not serve {resource.PLURAL} yet")
+            await asyncio.sleep(0.1)
+
+
+async def uninstall(cluster: Cluster, settings: Settings) -> None:
+    """Take it all away again; the custom resources must be gone already."""
+    for manifest in yaml.safe_load_all(POLICIES.read_text()):
+        if manifest:
+            await cluster.delete(kind_of(manifest), manifest["metadata"]["name"])
+    for resource in RESOURCES:
+        try:
+            await cluster.delete(CRD, f"{resource.PLURAL}.atoll.dev")
+        except NotFoundError:
+            continue
+    for name in (settings.namespace, settings.access_namespace):
+        await cluster.delete(NAMESPACE, name)

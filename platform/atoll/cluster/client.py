@@ -1,0 +1,269 @@
+"""The only door to Kubernetes: plain dictionaries in and out, our errors, over lightkube."""
+
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+from lightkube import AsyncClient
+from lightkube.config.kubeconfig import KubeConfig
+from lightkube.core.exceptions import ApiError
+from lightkube.generic_resource import create_global_resource, create_namespaced_resource
+from lightkube.types import CascadeType, PatchType
+
+from atoll.cluster.kinds import Kind, kind_of
+from atoll.domain.names import FIELD_MANAGER
+from atoll.errors import (
+    AtollError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    StaleWriteError,
+    UnavailableError,
+)
+
+Object = dict[str, Any]
+_TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
+
+
+@cache
+def _resource(kind: Kind) -> Any:
+    make = create_namespaced_resource if kind.namespaced else create_global_resource
+    return make(kind.group, kind.version, kind.kind, kind.plural)
+
+
+def _plain(found: Any) -> Object:
+    out: Object = found.to_dict() if hasattr(found, "to_dict") else dict(found)
+    return out
+
+
+def translate(error: Exception, what: str) -> AtollError:
+    """Our error for what Kubernetes or the way to it answered about `what`."""
+    if isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 404:
+        return NotFoundError(f"{what}: the API server does not serve this kind")
+    if not isinstance(error, ApiError):
+        name = type(error).__name__
+        return UnavailableError(f"{what}: the Kubernetes API did not answer ({name})")
+    status = error.status
+    text = f"{what}: {status.message}"
+    code, reason = status.code or 500, status.reason
+    if code == 404:
+        return NotFoundError(text)
+    if code == 409:
+        return (
+            ConflictError(text, code="exists")
+            if reason == "AlreadyExists"
+            else StaleWriteError(text)
+        )
+    if code == 403:
+        return ForbiddenError(text, who="admin")
+    if code in (400, 422):
+        return InvalidError(text)
+    return UnavailableError(text)
+
+
+class Cluster:
+    """A connection to one API server. Use as an async context manager; one event loop each.
+
+    Every method raises one of our errors: NotFoundError, ConflictError (code "exists"),
+    StaleWriteError, ForbiddenError, InvalidError, UnavailableError.
+    """
+
+    def __init__(self, config: KubeConfig | None = None, *, http2: bool = False) -> None:
+        single = config.get() if config else None
+        self._client = AsyncClient(
+            single, timeout=_TIMEOUT, field_manager=FIELD_MANAGER, lazy=True, http2=http2
+        )
+
+    @classmethod
+    def from_file(cls, path: Path | None) -> Self:
+        """From a kubeconfig file, or in-cluster / KUBECONFIG when None."""
+        return cls(KubeConfig.from_file(path) if path else None)
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> Self:
+        """From a parsed kubeconfig."""
+        return cls(KubeConfig.from_dict(dict(config)))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def _call(self, what: str, method: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await getattr(self._client, method)(*args, **kwargs)
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+            raise translate(error, what) from error
+
+    async def get(self, kind: Kind, name: str, namespace: str | None = None) -> Object:
+        """One object."""
+        where = {"namespace": namespace} if kind.namespaced else {}
+        return _plain(
+            await self._call(f"{kind.kind} {name}", "get", _resource(kind), name, **where)
+        )
+
+    async def find(self, kind: Kind, name: str, namespace: str | None = None) -> Object | None:
+        """One object, or None. A kind the server does not serve counts as none."""
+        try:
+            return await self.get(kind, name, namespace)
+        except NotFoundError:
+            return None
+
+    async def items(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, Any] | None = None
+    ) -> list[Object]:
+        """All objects of a kind; `namespace` "*" or None means everywhere."""
+        return (await self.items_at(kind, namespace, labels))[0]
+
+    async def items_at(
+        self, kind: Kind, namespace: str | None = None, labels: Mapping[str, Any] | None = None
+    ) -> tuple[list[Object], str]:
+        """All objects of a kind and the resourceVersion of the collection, to watch from."""
+        where = {"namespace": namespace or "*"} if kind.namespaced else {}
+        client: Any = self._client
+        listing = client.list(_resource(kind), labels=dict(labels or {}) or None, **where)
+        try:
+            typed = {"apiVersion": kind.api_version, "kind": kind.kind}  # lists leave these out
+            found = [typed | _plain(item) async for item in listing]
+            return found, listing.resourceVersion
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+            raise translate(error, f"list of {kind.plural}") from error
+
+    async def watch(
+        self,
+        kind: Kind,
+        since: str | None = None,
+        namespace: str | None = None,
+        labels: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Changes after `since` as ("ADDED" | "MODIFIED" | "DELETED", object), until the link breaks.
+
+        Raises UnavailableError when it breaks, StaleWriteError (code "expired") when `since` is too old.
+        """
+        where = {"namespace": namespace or "*"} if kind.namespaced else {}
+        client: Any = self._client
+        try:
+            async for change, item in client.watch(
+                _resource(kind), resource_version=since, labels=dict(labels or {}) or None, **where
+            ):
+                yield change, _plain(item)
+        except ApiError as error:
+            if error.status.code == 410:
+                raise StaleWriteError(
+                    f"watch of {kind.plural} is too old", code="expired"
+                ) from error
+            raise translate(error, f"watch of {kind.plural}") from error
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+            raise translate(error, f"watch of {kind.plural}") from error
+
+    async def create(self, manifest: Object) -> Object:
+        """A new object; ConflictError with code "exists" when the name is taken."""
+        kind = kind_of(manifest)
+        where = {"namespace": manifest["metadata"]["namespace"]} if kind.namespaced else {}
+        what = f"{kind.kind} {manifest['metadata'].get('name')}"
+        item = _resource(kind).from_dict(manifest)
+        item["metadata"] = dict(manifest["metadata"])
+        return _plain(await self._call(what, "create", item, **where))
+
+    async def replace(self, manifest: Object, *, status: bool = False) -> Object:
+        """Compare and set by metadata.resourceVersion; StaleWriteError when somebody wrote first."""
+        kind = kind_of(manifest)
+        resource = _resource(kind).Status if status else _resource(kind)
+        where = {"namespace": manifest["metadata"]["namespace"]} if kind.namespaced else {}
+        name = manifest["metadata"]["name"]
+        if status:
+            where["name"] = name
+        item = resource.from_dict(manifest)
+        return _plain(await self._call(f"{kind.kind} {name}", "replace", item, **where))
+
+    async def apply(self, manifest: Object, *, force: bool = True, status: bool = False) -> Object:
+        """Server-side apply with our field manager."""
+        kind = kind_of(manifest)
+        name = manifest["metadata"]["name"]
+        resource = _resource(kind).Status if status else _resource(kind)
+        where = {"namespace": manifest["metadata"]["namespace"]} if kind.namespaced else {}
+        return _plain(
+            await self._call(
+                f"{kind.kind} {name}", "patch", resource, name, manifest,
+                patch_type=PatchType.APPLY, force=force, **where,
+            )
+        )  # fmt: skip
+
+    async def patch(
+        self,
+        kind: Kind,
+        name: str,
+        change: Object,
+        namespace: str | None = None,
+        *,
+        status: bool = False,
+    ) -> Object:
+        """JSON merge patch; a None value removes a key."""
+        where = {"namespace": namespace} if kind.namespaced else {}
+        resource = _resource(kind).Status if status else _resource(kind)
+        return _plain(
+            await self._call(
+                f"{kind.kind} {name}", "patch", resource, name, change,
+                patch_type=PatchType.MERGE, **where,
+            )
+        )  # fmt: skip
+
+    async def delete(
+        self, kind: Kind, name: str, namespace: str | None = None, *, orphan: bool = False
+    ) -> bool:
+        """Ask for deletion; False when it was gone already."""
+        where = {"namespace": namespace} if kind.namespaced else {}
+        cascade = CascadeType.ORPHAN if orphan else CascadeType.BACKGROUND
+        try:
+            await self._call(
+                f"{kind.kind} {name}", "delete", _resource(kind), name, cascade=cascade, **where
+            )
+        except NotFoundError:
+            return False
+        return True
+
+    async def delete_at(self, kind: Kind, name: str, revision: str) -> None:
+        """Ask for deletion of a cluster-scoped object exactly as it was read at `revision`.
+
+        Raises NotFoundError, and StaleWriteError when somebody wrote in between.
+        """
+        client: httpx2.AsyncClient = self._client._client._client
+        root = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
+        body = {"propagationPolicy": "Background", "preconditions": {"resourceVersion": revision}}
+        try:
+            answer = await client.request("DELETE", f"{root}/{kind.plural}/{name}", json=body)
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+            raise translate(error, f"{kind.kind} {name}") from error
+        if answer.status_code == 404:
+            raise NotFoundError(f"{kind.kind} {name}: not found")
+        if answer.status_code == 409:
+            raise StaleWriteError(f"{kind.kind} {name}: somebody else changed it first")
+        if answer.is_error:
+            raise UnavailableError(f"{kind.kind} {name}: {answer.status_code} on deletion")
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        accept: str = "application/json",
+    ) -> httpx2.Response:
+        """A plain request, for sub-resources and proxies; raises as every other method does."""
+        client: httpx2.AsyncClient = self._client._client._client
+        try:
+            answer = await client.request(
+                method, path.lstrip("/"), json=body, headers={"Accept": accept}
+            )
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+            raise translate(error, path) from error
+        if answer.status_code == 404:
+            raise NotFoundError(f"{path}: not found")
+        if answer.is_error:
+            raise UnavailableError(f"{path}: {answer.status_code} {answer.text[:300]}")
+        return answer

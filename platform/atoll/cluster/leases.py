@@ -1,0 +1,147 @@
+"""One writer per virtual cluster: a Kubernetes Lease whose transitions count is the fence.
+
+Contract: https://kubernetes.io/docs/concepts/architecture/leases/
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import LEASE
+from atoll.errors import AtollError, ConflictError, StaleWriteError
+
+
+class HeldByOtherError(ConflictError):
+    """Another worker is the writer right now."""
+
+    code, title = "held", "Another worker is at it"
+
+
+class LeaseLostError(ConflictError):
+    """We were the writer and are no longer; whatever was under way must stop."""
+
+    code, title = "lease_lost", "The lease was lost"
+
+
+def _micro(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _parse(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+class WriterLease:
+    """The lease of one name in one namespace, for one holder."""
+
+    def __init__(
+        self, cluster: Cluster, namespace: str, name: str, holder: str, seconds: float, floor: int = 0
+    ) -> None:
+        """`floor` is the highest fence known to have been used, should the Lease have been lost."""
+        self._cluster, self._namespace, self._name = cluster, namespace, name
+        self._holder, self._seconds, self._floor = holder, seconds, floor
+        self._lease: Object = {}
+
+    @property
+    def fence(self) -> int:
+        """Grows with every change of the writer; objects we write carry it."""
+        return int(self._lease["spec"].get("leaseTransitions", 0))
+
+    async def take(self) -> None:
+        """Become the writer. Raises HeldByOtherError when a living holder has it."""
+        found = await self._cluster.find(LEASE, self._name, self._namespace)
+        try:
+            if found is None:
+                self._lease = await self._cluster.create(self._manifest({}, self._floor + 1))
+                return
+            spec = found["spec"]
+            holder = spec.get("holderIdentity")
+            if holder and holder != self._holder and not self._expired(spec):
+                raise HeldByOtherError(f"{self._name} is held by {holder}")
+            count = max(int(spec.get("leaseTransitions", 0)), self._floor)
+            transitions = count + (holder != self._holder)
+            self._lease = await self._cluster.replace(self._manifest(found, transitions))
+        except (StaleWriteError, ConflictError) as error:
+            raise HeldByOtherError(f"{self._name}: another worker was faster") from error
+
+    def _expired(self, spec: dict[str, Any]) -> bool:
+        renewed = _parse(spec.get("renewTime") or "1970-01-01T00:00:00Z")
+        return datetime.now(UTC) - renewed > timedelta(seconds=spec["leaseDurationSeconds"])
+
+    def _manifest(self, found: Object, transitions: int) -> Object:
+        now = _micro(datetime.now(UTC))
+        old = found.get("spec", {})
+        same = old.get("holderIdentity") == self._holder
+        meta = found.get("metadata") or {"name": self._name, "namespace": self._namespace}
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": meta,
+            "spec": {
+                "holderIdentity": self._holder,
+                "leaseDurationSeconds": max(1, round(self._seconds)),
+                "acquireTime": old["acquireTime"] if same else now,
+                "renewTime": now,
+                "leaseTransitions": transitions,
+            },
+        }
+
+    async def renew(self) -> None:
+        """Stay the writer. Raises LeaseLostError when somebody else took over."""
+        try:
+            self._lease = await self._cluster.replace(self._manifest(self._lease, self.fence))
+        except ConflictError as error:
+            raise LeaseLostError(f"{self._name}: another worker took over") from error
+
+    async def release(self) -> None:
+        """Let the next worker begin at once. The count stays, so the fence never goes back."""
+        freed = {**self._lease, "spec": {**self._lease["spec"], "holderIdentity": ""}}
+        with contextlib.suppress(AtollError):  # the lease runs out by itself
+            await self._cluster.replace(freed)
+
+    async def forget(self) -> None:
+        """Remove the lease; for a virtual cluster that is gone for good."""
+        await self._cluster.delete(LEASE, self._name, self._namespace)
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Take, renew in the background, release. Work inside is cancelled when the lease is lost."""
+        await self.take()
+        work = asyncio.current_task()
+        lost: list[BaseException] = []
+
+        async def keep() -> None:
+            failing_since: float | None = None
+            clock = asyncio.get_running_loop().time
+            while True:
+                await asyncio.sleep(self._seconds / 3)
+                try:
+                    await self.renew()
+                    failing_since = None
+                except LeaseLostError as error:
+                    lost.append(error)
+                except AtollError as error:  # the API server is away: we may stay until it runs out
+                    failing_since = failing_since or clock()
+                    if clock() - failing_since > self._seconds / 2:
+                        lost.append(error)
+                if lost and work:
+                    work.cancel()
+                    return
+
+        keeper = asyncio.create_task(keep())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost and work:
+                work.uncancel()
+                raise LeaseLostError(f"{self._name}: {lost[0]}") from lost[0]
+            raise
+        finally:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+            if not lost:
+                await self.release()

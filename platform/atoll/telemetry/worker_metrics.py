@@ -1,0 +1,67 @@
+"""Metrics of the worker, watcher and sweeper, for Prometheus.
+
+A worker's pool processes write their numbers to files that the parent sums up
+(prometheus_client's multiprocess mode, switched on by PROMETHEUS_MULTIPROC_DIR before the import).
+"""
+
+import os
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    multiprocess,
+    start_http_server,
+)
+
+from atoll.settings import Settings
+from atoll.telemetry.ports import write_port_file
+
+_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+STEPS = Histogram(
+    "atoll_step_duration_seconds",
+    "Time of one step in one pass",
+    ["step", "outcome"],
+    buckets=_SECONDS,
+)
+LOOKS = Histogram("atoll_look_duration_seconds", "Time of one look", ["result"], buckets=_SECONDS)
+HINTS = Counter("atoll_hints_total", "Hints sent to the queue", ["source"])
+UNCONVERGED = Gauge(
+    "atoll_unconverged_virtual_clusters", "Virtual clusters that are not as asked for"
+)
+
+
+def step(name: str, outcome: object, seconds: float, *, dry: bool) -> None:
+    """One step of a pass; dry passes only read and are not counted."""
+    if not dry:
+        STEPS.labels(name, type(outcome).__name__.lower()).observe(seconds)
+
+
+def look(result: str, seconds: float) -> None:
+    """One look at a virtual cluster."""
+    LOOKS.labels(result).observe(seconds)
+
+
+def hint(source: str) -> None:
+    """One hint, from the watcher or the sweeper."""
+    HINTS.labels(source).inc()
+
+
+def unconverged(count: int) -> None:
+    """How many virtual clusters want work."""
+    UNCONVERGED.set(count)
+
+
+def serve(settings: Settings, process: str) -> None:
+    """/metrics on a port of its own; the port file tells which."""
+    registry: Any = None
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    port = settings.metrics_port or 0
+    extra = {"registry": registry} if registry else {}
+    server, _ = start_http_server(port, addr=settings.listen_host, **extra)
+    write_port_file(settings, process, server.server_port)
