@@ -1,0 +1,85 @@
+"""The writer's lease against a real API server, with its real clock."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from atoll.cluster.client import Cluster
+from atoll.cluster.kinds import LEASE
+from atoll.cluster.leases import HeldByOtherError, LeaseLostError, WriterLease
+
+
+def lease(
+    cluster: Cluster, name: str, holder: str, seconds: float = 1.0, floor: int = 0
+) -> WriterLease:
+    return WriterLease(cluster, "default", name, holder, seconds, floor)
+
+
+async def test_one_writer_at_a_time_and_the_fence_grows_with_each(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+        first, second = lease(cluster, "a", "one", 30), lease(cluster, "a", "two", 30)
+        await first.take()
+        with pytest.raises(HeldByOtherError):
+            await second.take()
+        await first.release()
+        await second.take()
+        assert second.fence > first.fence
+
+
+async def test_the_same_writer_comes_back_without_a_new_fence(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+        first = lease(cluster, "b", "one", 30)
+        await first.take()
+        again = lease(cluster, "b", "one", 30)
+        await again.take()
+        assert again.fence == first.fence
+
+
+async def test_a_silent_writer_is_followed_by_another(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+        await lease(cluster, "c", "dead").take()
+        follower = lease(cluster, "c", "alive")
+        with pytest.raises(HeldByOtherError):
+            await follower.take()
+        await asyncio.sleep(1.3)
+        await follower.take()
+        assert follower.fence == 2
+
+
+async def test_work_is_cut_short_when_the_lease_is_lost(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+        mine, reached = lease(cluster, "d", "one"), False
+        with pytest.raises(LeaseLostError):
+            async with mine.held():
+                found = await cluster.get(LEASE, "d", "default")
+                found["spec"]["holderIdentity"] = "thief"
+                await cluster.replace(found)
+                await asyncio.sleep(5)
+                reached = True
+        assert not reached
+        kept = await cluster.get(LEASE, "d", "default")
+        assert kept["spec"]["holderIdentity"] == "thief"  # nor did we free what is not ours
+
+
+async def test_it_is_renewed_while_working_and_free_afterwards(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+        async with lease(cluster, "e", "one").held():
+            await asyncio.sleep(1.6)  # longer than it lasts
+            with pytest.raises(HeldByOtherError):
+                await lease(cluster, "e", "two").take()
+        await lease(cluster, "e", "two").take()
+
+
+async def test_of_many_at_once_exactly_one_wins(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+        tries = [lease(cluster, "f", f"w{i}", 30).take() for i in range(12)]
+        got = await asyncio.gather(*tries, return_exceptions=True)
+        assert [g for g in got if not isinstance(g, HeldByOtherError)] == [None]
+
+
+async def test_a_lost_lease_object_does_not_take_the_fence_back(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+        again = lease(cluster, "g", "one", floor=41)
+        await again.take()
+        assert again.fence == 42

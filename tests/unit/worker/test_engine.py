@@ -1,0 +1,136 @@
+"""The engine: order by need, side by side, one failure does not take the others down."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from atoll.errors import (
+    ForbiddenError,
+    PermanentError,
+    QuotaExceededError,
+    TemporaryError,
+    UnavailableError,
+)
+from atoll_worker.reconcile.engine import Engine, failure
+from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Remove, Wait
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.step import Step
+
+
+class FakeScope:
+    """As much of a scope as the engine itself touches."""
+
+    def __init__(self, dry: bool = False) -> None:
+        self.dry = dry
+
+
+def make(
+    condition: str,
+    needs: tuple[str, ...] = (),
+    outcome: Outcome | Exception | None = None,
+    changes: int = 0,
+    seen: list[str] | None = None,
+    gate: asyncio.Event | None = None,
+) -> Step:
+    result = outcome or Done()
+
+    class Made(Step):
+        async def observe(self, scope: Scope) -> Any:
+            if seen is not None:
+                seen.append(condition)
+            if gate is not None:
+                await gate.wait()
+            if isinstance(result, Exception):
+                raise result
+
+        def plan(self, scope: Scope, seen_: Any) -> list[Change]:
+            return [Remove(None, "x")] * changes
+
+        def judge(self, scope: Scope, seen_: Any) -> Outcome:
+            assert not isinstance(result, Exception)
+            return result
+
+    Made.name = Made.title = Made.condition = condition
+    Made.needs = needs
+    return Made()
+
+
+async def run(*steps: Step, dry: bool = False) -> dict[str, Outcome]:
+    result = await Engine(steps).run(cast(Scope, FakeScope(dry)))
+    return {r.step.condition: r.outcome for r in result.runs}
+
+
+async def test_a_step_whose_need_is_not_met_says_for_what_it_waits() -> None:
+    got = await run(make("AReady", outcome=Wait("Slow", "")), make("B", ("AReady",)), make("C"))
+    assert got["B"] == Wait("WaitingForA", "Begins when AReady is true")
+    assert got["C"] == Done()
+
+
+async def test_the_chain_runs_through_in_one_pass_whatever_the_order_of_the_list() -> None:
+    seen: list[str] = []
+    steps = [make("C", ("B",), seen=seen), make("B", ("A",), seen=seen), make("A", seen=seen)]
+    got = await run(*steps)
+    assert seen == ["A", "B", "C"]
+    assert all(isinstance(o, Done) for o in got.values())
+
+
+async def test_independent_steps_run_side_by_side() -> None:
+    gate, seen = asyncio.Event(), cast(list[str], [])
+    first = make("A", seen=seen, gate=gate)
+    second = make("B", seen=seen)
+    task = asyncio.create_task(run(first, second))
+    await asyncio.sleep(0.01)
+    assert seen == ["A", "B"]  # B was looked at while A still hung
+    gate.set()
+    await task
+
+
+async def test_a_failing_step_leaves_the_others_alone() -> None:
+    got = await run(make("A", outcome=RuntimeError("boom")), make("B"))
+    assert isinstance(got["A"], Failed)
+    assert got["A"].reason == "Unexpected"
+    assert "boom" not in got["A"].message  # unknown errors may carry secrets; the log has them
+    assert got["B"] == Done()
+
+
+async def test_a_dry_pass_counts_changes_and_makes_none() -> None:
+    result = await Engine([make("A", changes=3)]).run(cast(Scope, FakeScope(dry=True)))
+    assert result.changes == 3
+    assert result.runs[0].outcome == Wait("Planned", "3 changes to make")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "permanent"),
+    [
+        (PermanentError("no", reason="ChartMissing", who="admin"), "ChartMissing", True),
+        (TemporaryError("later", reason="HelmBusy", delay=3), "HelmBusy", False),
+        (QuotaExceededError("too much"), "QuotaExceeded", True),
+        (UnavailableError("away"), "ApiUnavailable", False),
+        (ForbiddenError("denied by atoll-fence"), "NewerWriter", False),
+        (ForbiddenError("denied"), "Refused", False),
+    ],
+)
+def test_every_error_becomes_a_reason(error: Exception, reason: str, permanent: bool) -> None:
+    got = failure(error)
+    assert (got.reason, got.permanent) == (reason, permanent)
+
+
+async def test_removal_goes_backwards_and_stops_where_something_is_left() -> None:
+    gone: list[str] = []
+
+    def removable(condition: str, outcome: Outcome) -> Step:
+        step = make(condition)
+
+        def removed(scope: Scope, left: Any) -> Outcome:
+            gone.append(condition)
+            return outcome
+
+        step.removed = removed  # type: ignore[method-assign]
+        return step
+
+    steps = [removable("A", Done()), removable("B", Wait("Going", "")), removable("C", Done())]
+    result = await Engine(steps).remove(cast(Scope, FakeScope()))
+    assert gone == ["C", "B"]
+    assert not result.done
+    assert [r.step.condition for r in result.runs] == ["B", "C"]

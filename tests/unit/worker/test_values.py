@@ -1,0 +1,76 @@
+"""Chart values: what must hold for every virtual cluster."""
+
+from typing import Any
+
+from atoll.resources.profiles import Profile
+from atoll.resources.virtual_clusters import VirtualCluster
+from atoll_worker.adapters.helm import canonical_hash
+from atoll_worker.reconcile.values import host_quota, tenant_values, vcluster_values
+
+CHART = {"repository": "https://charts.example", "name": "c", "version": "1.0.0"}
+
+
+def profile() -> Profile:
+    return Profile.model_validate(
+        {
+            "metadata": {"name": "p"},
+            "spec": {
+                "kubernetes": {"version": "1.36.3"},
+                "vcluster": {"chart": CHART},
+                "kuberay": {"chart": CHART},
+                "scheduler": {"chart": CHART},
+                "ray": {"version": "2.60.0"},
+            },
+        }
+    )
+
+
+def cluster(**spec: Any) -> VirtualCluster:
+    return VirtualCluster.model_validate({"metadata": {"name": "x"}, "spec": {"team": "t", **spec}})
+
+
+def test_the_open_image_a_volume_and_no_telemetry_always() -> None:
+    values = vcluster_values(cluster(), profile())
+    stateful = values["controlPlane"]["statefulSet"]
+    assert stateful["image"]["repository"] == "loft-sh/vcluster-oss"
+    assert stateful["persistence"]["volumeClaim"]["enabled"] is True
+    assert values["telemetry"] == {"enabled": False}
+    assert values["experimental"]["syncSettings"]["setOwner"] is False
+
+
+def test_dedicated_mode_schedules_inside_over_its_own_nodes_only() -> None:
+    values = vcluster_values(cluster(mode="dedicated"), profile())
+    assert values["controlPlane"]["distro"]["k8s"]["scheduler"]["enabled"] is True
+    nodes = values["sync"]["fromHost"]["nodes"]
+    assert nodes == {"enabled": True, "selector": {"labels": {"atoll.dev/virtual-cluster": "x"}}}
+    shared = vcluster_values(cluster(mode="shared"), profile())
+    assert shared["sync"]["fromHost"]["nodes"]["enabled"] is False
+
+
+def test_extra_values_add_and_never_override_ours() -> None:
+    extra = {
+        "controlPlane": {"statefulSet": {"image": {"repository": "evil"}, "labels": {"a": "b"}}},
+        "telemetry": {"enabled": True},
+    }
+    values = vcluster_values(cluster(values=extra), profile())
+    assert values["controlPlane"]["statefulSet"]["image"]["repository"] == "loft-sh/vcluster-oss"
+    assert values["controlPlane"]["statefulSet"]["labels"] == {"a": "b"}
+    assert values["telemetry"]["enabled"] is False
+
+
+def test_a_new_fence_is_not_a_new_wish() -> None:
+    vc = cluster(quota={"cpu": "2"})
+    one, two = tenant_values(vc, profile(), 1), tenant_values(vc, profile(), 2)
+    assert one != two
+    assert canonical_hash(one) == canonical_hash(two)
+    other = tenant_values(cluster(quota={"cpu": "3"}), profile(), 1)
+    assert canonical_hash(one) != canonical_hash(other)
+
+
+def test_the_platforms_own_share_comes_on_top_of_the_teams() -> None:
+    quota = {"cpu": "2", "pods": "10", "nvidia.com/gpu": "1", "virtualclusters": "1"}
+    assert host_quota(cluster(quota=quota)) == {
+        "requests.cpu": "2600m",
+        "pods": "18",
+        "requests.nvidia.com/gpu": "1",
+    }

@@ -1,0 +1,171 @@
+"""Helm releases: read from their storage Secrets, changed through pyhelm3."""
+
+import base64
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyhelm3 import Chart as HelmChart
+from pyhelm3 import Client, errors
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import SECRET
+from atoll.errors import PermanentError, TemporaryError
+from atoll.resources.profiles import Chart
+from atoll_worker.adapters.charts import archive
+from atoll_worker.adapters.command import AnotherOperationError, ExecCommand
+from atoll_worker.reconcile.ports import Release
+
+HELM_TIMEOUT = "120s"
+"""How long helm itself may try; we never let it wait for readiness, so this bounds API trouble only."""
+
+_PERMANENT: tuple[tuple[type[errors.Error], str], ...] = (
+    (errors.FailedToRenderChartError, "ChartRefusedValues"),
+    (errors.InvalidResourceError, "ChartMadeInvalidObject"),
+    (errors.ChartNotFoundError, "ChartMissing"),
+)
+
+
+def canonical_hash(values: Mapping[str, Any]) -> str:
+    """A hash of values that does not depend on key order; the fence in them does not count."""
+    counted = {key: value for key, value in values.items() if key != "fence"}
+    text = json.dumps(counted, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def decode(secret: Object) -> dict[str, Any]:
+    """The release record in a storage Secret: base64 of (base64 of gzip of JSON)."""
+    blob = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+    record: dict[str, Any] = json.loads(gzip.decompress(blob))
+    return record
+
+
+def encode(record: Mapping[str, Any]) -> str:
+    """The inverse of `decode`, for data.release."""
+    packed = gzip.compress(json.dumps(record).encode(), mtime=0)
+    return base64.b64encode(base64.b64encode(packed)).decode()
+
+
+class HelmReleases:
+    """The port `Releases` by pyhelm3 and the helm executable."""
+
+    def __init__(self, executable: str, bundle: Path | None) -> None:
+        self._executable, self._bundle = executable, bundle
+
+    def values_hash(self, values: Mapping[str, Any]) -> str:
+        """See `Releases`."""
+        return canonical_hash(values)
+
+    async def find(self, cluster: Cluster, release: str, namespace: str) -> Release | None:
+        """See `Releases`."""
+        secret = await self._newest(cluster, release, namespace)
+        if secret is None:
+            return None
+        record = decode(secret)
+        config = record.get("config") or {}
+        return Release(
+            name=release,
+            revision=int(record["version"]),
+            status=str(record["info"]["status"]),
+            chart_version=str(record["chart"]["metadata"]["version"]),
+            values_hash=canonical_hash(config),
+            fence=int(config.get("fence") or 0),
+        )
+
+    async def _newest(self, cluster: Cluster, release: str, namespace: str) -> Object | None:
+        found = await cluster.items(SECRET, namespace, {"owner": "helm", "name": release})
+        return max(found, key=lambda s: int(s["metadata"]["labels"]["version"]), default=None)
+
+    async def unlock(self, cluster: Cluster, release: str, namespace: str) -> None:
+        """Mark a pending revision failed, so that the next upgrade goes on from it.
+
+        Safe only for the holder of the lease: no other helm can be at this release, and one of ours
+        that died was killed with its worker. The release is never uninstalled for it.
+        """
+        secret = await self._newest(cluster, release, namespace)
+        if secret is None:
+            return
+        record = decode(secret)
+        record["info"]["status"] = "failed"
+        record["info"]["description"] = "The helm process died; unlocked by atoll"
+        secret["metadata"]["labels"]["status"] = "failed"
+        secret["data"]["release"] = encode(record)
+        await cluster.replace(secret)
+
+    async def install(
+        self,
+        cluster: Cluster,
+        kubeconfig: Path | None,
+        release: str,
+        namespace: str,
+        chart: Chart | Path,
+        values: Mapping[str, Any],
+    ) -> None:
+        """See `Releases`. Raises PermanentError (with helm's words) or TemporaryError."""
+        current = await self.find(cluster, release, namespace)
+        if current and current.pending:
+            await self.unlock(cluster, release, namespace)
+        path = (
+            chart
+            if isinstance(chart, Path)
+            else await archive(chart, self._bundle, self._executable)
+        )
+        client = self._client(kubeconfig)
+        try:
+            await client.install_or_upgrade_release(
+                release,
+                await self._chart(client, path),
+                dict(values),
+                namespace=namespace,
+                create_namespace=True,
+                force_conflicts=True,
+                reset_values=True,
+                timeout=HELM_TIMEOUT,
+            )
+        except errors.Error as error:
+            raise _translated(error, f"helm upgrade of {release}") from error
+
+    def _client(self, kubeconfig: Path | None) -> Client:
+        command = ExecCommand(executable=self._executable, kubeconfig=kubeconfig)
+        return Client(command, executable=self._executable)
+
+    async def _chart(self, client: Client, path: Path) -> HelmChart:
+        try:
+            return await client.get_chart(path)
+        except errors.Error as error:
+            raise _translated(error, f"chart {path.name}") from error
+
+    async def uninstall(
+        self, cluster: Cluster, kubeconfig: Path | None, release: str, namespace: str
+    ) -> None:
+        """See `Releases`."""
+        current = await self.find(cluster, release, namespace)
+        if current is None:
+            return
+        if current.pending:
+            await self.unlock(cluster, release, namespace)
+        client = self._client(kubeconfig)
+        try:
+            await client.uninstall_release(release, namespace=namespace, timeout=HELM_TIMEOUT)
+        except errors.Error as error:
+            raise _translated(error, f"helm uninstall of {release}") from error
+
+
+def _translated(error: errors.Error, what: str) -> PermanentError | TemporaryError:
+    words = _first_words(error)
+    for kind, reason in _PERMANENT:
+        if isinstance(error, kind):
+            return PermanentError(f"{what}: {words}", reason=reason, who="admin")
+    reason = "HelmBusy" if isinstance(error, AnotherOperationError) else "HelmFailed"
+    return TemporaryError(f"{what}: {words}", reason=reason, delay=3)
+
+
+def _first_words(error: errors.Error) -> str:
+    """Helm's own error line, shortened; charts get no secrets from us, so it holds none."""
+    text = error.stderr.decode(errors="replace") if getattr(error, "stderr", None) else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    begin = next((i for i, line in enumerate(lines) if line.lower().startswith("error")), 0)
+    return " ".join(lines[begin : begin + 6])[:500] or type(error).__name__

@@ -1,0 +1,180 @@
+"""Runs the steps of one pass: each as soon as its needs are met, independent ones side by side."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from atoll.errors import (
+    AtollError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    PermanentError,
+    QuotaExceededError,
+    StaleWriteError,
+    TemporaryError,
+)
+from atoll.resources.meta import now_text
+from atoll.telemetry import worker_metrics as metrics
+from atoll_worker.reconcile.carry_out import carry_out
+from atoll_worker.reconcile.outcome import Done, Failed, Outcome, Wait
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.step import Step
+
+log = structlog.get_logger()
+
+
+@dataclass
+class StepRun:
+    """What one step came to in this pass, and how many changes it made (or, dry, would make)."""
+
+    step: Step
+    outcome: Outcome
+    blocked: bool = False
+    changes: int = 0
+    began: str = ""
+    ended: str = ""
+
+
+@dataclass
+class PassResult:
+    """All steps of one pass, in their order."""
+
+    runs: list[StepRun] = field(default_factory=list)
+
+    @property
+    def changes(self) -> int:
+        """How many changes were made, or, dry, would be."""
+        return sum(run.changes for run in self.runs)
+
+    @property
+    def done(self) -> bool:
+        """Whether every step is."""
+        return all(isinstance(run.outcome, Done) for run in self.runs)
+
+    @property
+    def failed(self) -> list[Failed]:
+        """The failures among the outcomes."""
+        return [run.outcome for run in self.runs if isinstance(run.outcome, Failed)]
+
+
+def failure(error: Exception) -> Failed:
+    """The outcome for an error: permanent ones say who can act, unknown ones are tried again."""
+    match error:
+        case PermanentError():
+            return Failed(error.reason, error.detail, permanent=True, who=error.who)
+        case TemporaryError():
+            return Failed(error.reason, error.detail, delay=error.delay)
+        case QuotaExceededError():
+            return Failed("QuotaExceeded", error.detail, permanent=True, who="admin")
+        case StaleWriteError():
+            return Failed("ChangedMeanwhile", error.detail, delay=0.2)
+        case ForbiddenError() | InvalidError() if "atoll-fence" in error.detail:
+            return Failed("NewerWriter", error.detail, delay=0.5)
+        case InvalidError() | ForbiddenError():
+            return Failed("Refused", error.detail, who=error.who, delay=10)
+        case NotFoundError():
+            return Failed("NotThereYet", error.detail, delay=1)
+        case AtollError():
+            return Failed("ApiUnavailable", error.detail, who=error.who)
+        case _:
+            return Failed(
+                "Unexpected", f"{type(error).__name__}; the worker's log has more", delay=5
+            )
+
+
+class Engine:
+    """The steps of a virtual cluster, in order of need."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = tuple(steps)
+
+    async def run(self, scope: Scope) -> PassResult:
+        """One pass. With `scope.dry` nothing is written; `changes` then counts what would be."""
+        loop = asyncio.get_running_loop()
+        answers: dict[str, asyncio.Future[StepRun]] = {
+            step.condition: loop.create_future() for step in self.steps
+        }
+
+        async def one(step: Step) -> None:
+            unmet = [
+                need for need in step.needs if not isinstance((await answers[need]).outcome, Done)
+            ]
+            answers[step.condition].set_result(
+                _blocked(step, unmet[0]) if unmet else await run_step(step, scope)
+            )
+
+        async with asyncio.TaskGroup() as group:
+            for step in self.steps:
+                group.create_task(one(step))
+        return PassResult([answers[step.condition].result() for step in self.steps])
+
+    async def remove(self, scope: Scope) -> PassResult:
+        """One pass of deletion: the mirror image, stopping at the first step that is not proven gone."""
+        result = PassResult()
+        for step in reversed(self.steps):
+            run = await remove_step(step, scope)
+            result.runs.insert(0, run)
+            if not isinstance(run.outcome, Done):
+                break
+        return result
+
+
+def _blocked(step: Step, need: str) -> StepRun:
+    word = need.removesuffix("Ready")
+    return StepRun(step, Wait(f"WaitingFor{word}", f"Begins when {need} is true"), blocked=True)
+
+
+async def run_step(step: Step, scope: Scope) -> StepRun:
+    """observe, plan, apply, judge. Only cancellation gets out."""
+    run = StepRun(step, Wait("NotLookedYet", ""), began=now_text())
+    started = time.perf_counter()
+    try:
+        with structlog.contextvars.bound_contextvars(step=step.name):
+            seen = await step.observe(scope)
+            changes = step.plan(scope, seen)
+            run.changes = len(changes)
+            if changes and scope.dry:
+                run.outcome = Wait("Planned", f"{len(changes)} changes to make")
+            else:
+                for change in changes:
+                    await carry_out(change, scope)
+                if changes:
+                    seen = await step.observe(scope)
+                run.outcome = step.judge(scope, seen)
+    except Exception as error:  # noqa: BLE001  (a step must never take the others down)
+        run.outcome = _failed(step, error)
+    run.ended = now_text()
+    metrics.step(step.name, run.outcome, time.perf_counter() - started, dry=scope.dry)
+    return run
+
+
+async def remove_step(step: Step, scope: Scope) -> StepRun:
+    """Deletion: look, take away, look again."""
+    run = StepRun(step, Wait("Removing", ""), began=now_text())
+    try:
+        with structlog.contextvars.bound_contextvars(step=step.name):
+            left = await step.remains(scope)
+            for change in step.remove_plan(scope, left):
+                run.changes += 1
+                await carry_out(change, scope)
+            if run.changes:
+                left = await step.remains(scope)
+            run.outcome = step.removed(scope, left)
+    except Exception as error:  # noqa: BLE001
+        run.outcome = _failed(step, error)
+    run.ended = now_text()
+    return run
+
+
+def _failed(step: Step, error: Exception) -> Failed:
+    outcome = failure(error)
+    unexpected = outcome.reason == "Unexpected"
+    log.warning(
+        "step.failed", step=step.name, reason=outcome.reason, detail=outcome.message,
+        exc_info=error if unexpected else None,
+    )  # fmt: skip
+    return outcome

@@ -1,0 +1,55 @@
+"""Kubernetes Events for every transition, so that `kubectl describe` tells the story."""
+
+import contextlib
+from typing import Any
+
+from atoll.cluster.client import Cluster
+from atoll.errors import AtollError
+from atoll.resources.meta import API_VERSION, now_text
+from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterStatus
+
+NAMESPACE = "default"
+"""Where Kubernetes keeps events of cluster-scoped objects."""
+
+
+def transitions(vc: VirtualCluster, new: VirtualClusterStatus) -> list[tuple[str, str, str]]:
+    """(type, reason, message) of every condition whose status or reason changed."""
+    old = {c.type: (c.status, c.reason) for c in vc.status.conditions}
+    told = []
+    for condition in new.conditions:
+        if old.get(condition.type) == (condition.status, condition.reason):
+            continue
+        if condition.status == "Unknown" or condition.reason.startswith("WaitingFor"):
+            continue
+        failed = any(s.state == "failed" and s.reason == condition.reason for s in new.steps)
+        kind = "Warning" if failed else "Normal"
+        told.append((kind, condition.reason, f"{condition.type}: {condition.message}"))
+    return told
+
+
+async def write_events(host: Cluster, vc: VirtualCluster, new: VirtualClusterStatus) -> None:
+    """Best effort: an event that cannot be written must not undo the work it tells of."""
+    for index, (kind, reason, message) in enumerate(transitions(vc, new)):
+        with contextlib.suppress(AtollError):
+            await host.create(_event(vc, kind, reason, message, index))
+
+
+def _event(vc: VirtualCluster, kind: str, reason: str, message: str, index: int) -> dict[str, Any]:
+    now = now_text()
+    stamp = now[:19] + "Z"
+    unique = "".join(ch for ch in now if ch.isdigit())
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{vc.name}.{unique}.{index}", "namespace": NAMESPACE},
+        "involvedObject": {
+            "apiVersion": API_VERSION, "kind": vc.KIND, "name": vc.name, "uid": vc.metadata.uid,
+        },
+        "type": kind,
+        "reason": reason,
+        "message": message[:1000],
+        "firstTimestamp": stamp,
+        "lastTimestamp": stamp,
+        "count": 1,
+        "source": {"component": "atoll"},
+    }  # fmt: skip

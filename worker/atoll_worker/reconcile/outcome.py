@@ -1,0 +1,108 @@
+"""What came of a step: done, wait, or failed. Steps never raise for what they expect."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from atoll.errors import Who
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the step is for is so. `message` says it in words."""
+
+    message: str = ""
+    reason: str = "Done"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Not yet so, and nothing is wrong. `reason` is one PascalCase word."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Not so because of an error. A permanent one needs `who` to act; others are tried again."""
+
+    reason: str
+    message: str
+    permanent: bool = False
+    who: Who = "nobody"
+    delay: float = 2.0
+
+
+Outcome = Done | Wait | Failed
+
+
+@dataclass(frozen=True)
+class Put:
+    """Server-side apply of one object, on the host or (`inside`) in the virtual cluster."""
+
+    manifest: dict[str, Any]
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Merge patch of one object; metadata.resourceVersion in it makes it compare-and-set."""
+
+    kind: Any
+    name: str
+    change: dict[str, Any]
+    namespace: str | None = None
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Deletion of one object."""
+
+    kind: Any
+    name: str
+    namespace: str | None = None
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Install:
+    """Install or upgrade a release so that it has exactly this chart and these values."""
+
+    release: str
+    namespace: str
+    chart: Any
+    values: dict[str, Any]
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Uninstall:
+    """Remove a release."""
+
+    release: str
+    namespace: str
+    inside: bool = False
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """Take from the team's quota what the virtual cluster asks for, or (None) give it back."""
+
+    team: str
+    virtual_cluster: str
+    quota: dict[str, str] | None
+
+
+@dataclass(frozen=True)
+class Mint:
+    """A fresh short-lived token of a ServiceAccount inside, kept for the gateway on the host."""
+
+    service_account: str
+    namespace: str
+    secret: str
+    seconds: int
+
+
+Change = Put | Patch | Remove | Install | Uninstall | Reserve | Mint
+"""Everything a step can ask for. Plans are lists of these, so a plan can be shown before it is done."""

@@ -1,0 +1,198 @@
+"""One look at one virtual cluster: dry first, and only when something is to do, as its writer."""
+
+import os
+import random
+import socket
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import PROFILE, RESOURCE_QUOTA, TEAM, VIRTUAL_CLUSTER
+from atoll.cluster.leases import HeldByOtherError, LeaseLostError, WriterLease
+from atoll.domain.names import FINALIZER, lease_name
+from atoll.errors import NotFoundError, StaleWriteError
+from atoll.resources.profiles import Profile
+from atoll.resources.teams import Team
+from atoll.resources.virtual_clusters import VirtualCluster
+from atoll.settings import Settings
+from atoll.telemetry import worker_metrics as metrics
+from atoll_worker.reconcile.engine import Engine, PassResult
+from atoll_worker.reconcile.events import write_events
+from atoll_worker.reconcile.ports import Releases
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.status import differs, next_status
+from atoll_worker.reconcile.step import Step
+
+log = structlog.get_logger()
+
+
+def holder() -> str:
+    """Who we are for the lease. Asked at run time: pool processes share what was there at the fork."""
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
+class Runner:
+    """Looks at virtual clusters over one connection to the host."""
+
+    def __init__(
+        self, host: Cluster, settings: Settings, releases: Releases, steps: Sequence[Step]
+    ) -> None:
+        self._host, self._settings, self._releases = host, settings, releases
+        self._engine = Engine(steps)
+
+    async def look(self, name: str) -> str:
+        """One look; answers what came of it in a word: gone, held, later, converged, waiting, failed."""
+        try:
+            vc = await self._read(name)
+        except NotFoundError:
+            return "gone"
+        if _too_early(vc):
+            return "later"
+        context = {"team": vc.spec.team, "virtual_cluster": name, "operation": vc.operation_id}
+        started = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(**context):
+            try:
+                word = await self._delete(vc) if vc.deleting else await self._converge(vc)
+            except HeldByOtherError:
+                word = "held"
+            except (LeaseLostError, StaleWriteError) as error:
+                log.warning("look.interrupted", detail=error.detail)
+                word = "interrupted"
+            except NotFoundError:
+                word = "gone"
+        metrics.look(word, time.perf_counter() - started)
+        return word
+
+    async def _read(self, name: str) -> VirtualCluster:
+        return VirtualCluster.model_validate(await self._host.get(VIRTUAL_CLUSTER, name))
+
+    def _lease(self, vc: VirtualCluster) -> WriterLease:
+        return WriterLease(
+            self._host,
+            self._settings.namespace,
+            lease_name(vc.name),
+            holder(),
+            self._settings.lease_seconds,
+            vc.status.fence,
+        )
+
+    async def _scope(self, vc: VirtualCluster, fence: int, *, dry: bool) -> Scope:
+        team = await self._host.find(TEAM, vc.spec.team)
+        profile = await self._host.find(PROFILE, vc.spec.profile)
+        return Scope(
+            vc=vc,
+            team=Team.model_validate(team) if team else None,
+            profile=Profile.model_validate(profile) if profile else None,
+            host=self._host,
+            settings=self._settings,
+            releases=self._releases,
+            host_kubeconfig=self._settings.kubeconfig,
+            fence=fence,
+            dry=dry,
+        )
+
+    async def _converge(self, vc: VirtualCluster) -> str:
+        async with await self._scope(vc, vc.status.fence, dry=True) as scope:
+            result = await self._engine.run(scope)
+            status = next_status(vc, result, await self._facts(scope, result), datetime.now(UTC))
+        unmarked = FINALIZER not in vc.metadata.finalizers
+        if not result.changes and not unmarked and not differs(vc.status, status):
+            if result.failed and not _too_early(vc):
+                await self._as_writer(vc)  # to move the time of the next try
+            return _word(result)
+        return await self._as_writer(vc)
+
+    async def _as_writer(self, vc: VirtualCluster) -> str:
+        lease = self._lease(vc)
+        async with lease.held():
+            vc = await self._read(vc.name)
+            if vc.deleting:
+                return "later"
+            if FINALIZER not in vc.metadata.finalizers:
+                vc = await self._mark(vc)
+            async with await self._scope(vc, lease.fence, dry=False) as scope:
+                result = await self._engine.run(scope)
+                await self._write_status(vc, result, await self._facts(scope, result), lease.fence)
+        log.info("look.done", word=_word(result), changes=result.changes)
+        return _word(result)
+
+    async def _mark(self, vc: VirtualCluster) -> VirtualCluster:
+        """Put the finalizer on what came by kubectl, before anything is made for it."""
+        meta = {
+            "finalizers": [*vc.metadata.finalizers, FINALIZER],
+            "resourceVersion": vc.metadata.resource_version,
+        }
+        body = {"metadata": meta}
+        return VirtualCluster.model_validate(await self._host.patch(VIRTUAL_CLUSTER, vc.name, body))
+
+    async def _facts(self, scope: Scope, result: PassResult) -> dict[str, Any]:
+        """What the status tells beside the steps."""
+        facts: dict[str, Any] = {"namespace": scope.namespace}
+        quota = await self._host.find(RESOURCE_QUOTA, "tenant", scope.namespace)
+        used = ((quota or {}).get("status") or {}).get("used") or {}
+        facts["used"] = {k.removeprefix("requests."): str(v) for k, v in used.items()}
+        for run in result.runs:
+            if run.step.condition == "NodesReady" and run.outcome.reason == "Done":
+                owned = run.outcome.message if scope.vc.spec.replica_sets else ""
+                facts["nodes"] = [n for n in owned.split(", ") if n]
+            if run.step.condition == "ProbeReady" and run.outcome.reason == "Done":
+                facts["kubernetes_version"] = run.outcome.message.split()[1]
+        return facts
+
+    async def _write_status(
+        self, vc: VirtualCluster, result: PassResult, facts: dict[str, Any], fence: int
+    ) -> None:
+        """Once, by compare and set; nothing when nothing changed."""
+        status = next_status(vc, result, facts, datetime.now(UTC), random.random())  # noqa: S311
+        same_try = status.retry_at is None and vc.status.retry_at is None
+        if not differs(vc.status, status) and same_try:
+            return
+        status.fence = fence
+        raw: Object = {
+            "apiVersion": "atoll.dev/v1alpha1",
+            "kind": "VirtualCluster",
+            "metadata": {"name": vc.name, "resourceVersion": vc.metadata.resource_version},
+            "spec": vc.spec.dump(),
+            "status": status.dump(),
+        }
+        await self._host.replace(raw, status=True)
+        await write_events(self._host, vc, status)
+
+    async def _delete(self, vc: VirtualCluster) -> str:
+        if FINALIZER not in vc.metadata.finalizers:
+            return "gone"
+        lease = self._lease(vc)
+        async with lease.held():
+            vc = await self._read(vc.name)
+            async with await self._scope(vc, lease.fence, dry=False) as scope:
+                result = await self._engine.remove(scope)
+                if not result.done or len(result.runs) < len(self._engine.steps):
+                    await self._write_status(vc, result, {}, lease.fence)
+                    return _word(result)
+            await self._forget(vc)
+        await lease.forget()
+        log.info("look.deleted")
+        return "gone"
+
+    async def _forget(self, vc: VirtualCluster) -> None:
+        left = [f for f in vc.metadata.finalizers if f != FINALIZER]
+        meta = {"finalizers": left, "resourceVersion": vc.metadata.resource_version}
+        await self._host.patch(VIRTUAL_CLUSTER, vc.name, {"metadata": meta})
+
+
+def _too_early(vc: VirtualCluster) -> bool:
+    """A failing one waits for its next try, unless what is asked for has changed."""
+    status = vc.status
+    if not status.retry_at or status.observed_generation != vc.metadata.generation:
+        return False
+    return datetime.fromisoformat(status.retry_at) > datetime.now(UTC)
+
+
+def _word(result: PassResult) -> str:
+    if result.failed:
+        return "failed"
+    return "converged" if result.done else "waiting"

@@ -1,0 +1,106 @@
+"""What one pass over one virtual cluster has read and may use."""
+
+import asyncio
+import base64
+import contextlib
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import SECRET, SERVICE
+from atoll.domain import names
+from atoll.resources.profiles import Profile
+from atoll.resources.teams import Team
+from atoll.resources.virtual_clusters import VirtualCluster
+from atoll.settings import Settings
+from atoll_worker.reconcile.ports import Releases
+
+
+@dataclass
+class Scope:
+    """Handed to every step. `team` and `profile` are None when they do not exist."""
+
+    vc: VirtualCluster
+    team: Team | None
+    profile: Profile | None
+    host: Cluster
+    settings: Settings
+    releases: Releases
+    host_kubeconfig: Path | None
+    fence: int = 0
+    dry: bool = False
+    _inside: Cluster | None = None
+    _inside_file: Path | None = None
+    _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def namespace(self) -> str:
+        """The host namespace of this virtual cluster."""
+        return names.host_namespace(self.vc.name)
+
+    @property
+    def versions(self) -> Profile:
+        """The profile, for steps that run after it was found."""
+        assert self.profile is not None
+        return self.profile
+
+    def labels(self, step: str) -> dict[str, str]:
+        """Labels of every object we write."""
+        return {
+            names.LABEL_MANAGED: "atoll",
+            names.LABEL_TEAM: self.vc.spec.team,
+            names.LABEL_VIRTUAL_CLUSTER: self.vc.name,
+            names.LABEL_STEP: step,
+        }
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def inside(self) -> Cluster:
+        """The connection to the virtual cluster's API server; made once, from its exported Secret.
+
+        Raises NotFoundError while the Secret is not there.
+        """
+        async with self._opening:
+            if self._inside is None:
+                config = await self.inside_config()
+                self._inside = await self._stack.enter_async_context(Cluster.from_dict(config))
+            return self._inside
+
+    async def inside_config(self) -> Object:
+        """The admin kubeconfig of the virtual cluster with the address that reaches it from here."""
+        name = names.kubeconfig_secret(self.vc.name)
+        secret = await self.host.get(SECRET, name, self.namespace)
+        config: Object = yaml.safe_load(_decoded(secret, "config"))
+        if self.settings.reach == "service":
+            config["clusters"][0]["cluster"]["server"] = (
+                f"https://{self.vc.name}.{self.namespace}.svc:443"
+            )
+        elif self.settings.reach == "cluster-ip":
+            service = await self.host.get(SERVICE, self.vc.name, self.namespace)
+            address = service["spec"]["clusterIP"]
+            config["clusters"][0]["cluster"]["server"] = f"https://{address}:443"
+        return config
+
+    async def inside_file(self) -> Path:
+        """The same kubeconfig as a file only we can read, for helm; gone with the scope."""
+        if self._inside_file is None:
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="atoll-"))
+            path = Path(folder) / "kubeconfig"
+            path.touch(mode=0o600)
+            path.write_text(yaml.safe_dump(await self.inside_config()))
+            self._inside_file = path
+        return self._inside_file
+
+
+def _decoded(secret: Object, key: str) -> str:
+    data: dict[str, Any] = secret.get("data") or {}
+    return base64.b64decode(data[key]).decode()

@@ -1,0 +1,45 @@
+"""The shape of a step."""
+
+from typing import Any, ClassVar
+
+from atoll_worker.reconcile.outcome import Change, Done, Outcome
+from atoll_worker.reconcile.scope import Scope
+
+
+class Step:
+    """One idempotent piece of reconciling; owns one condition.
+
+    `observe` reads the world. `plan` is pure: what was read -> changes, none when converged (this is
+    also the preview). `judge` is pure: what was read -> outcome with a reason and a message.
+    For deletion `remove_plan` and `removed` mirror them: `removed` says Done only when it has seen
+    that nothing is left.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    condition: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    async def observe(self, scope: Scope) -> Any:
+        """Read what this step is about."""
+        raise NotImplementedError
+
+    def plan(self, scope: Scope, seen: Any) -> list[Change]:
+        """The changes that would make it so."""
+        raise NotImplementedError
+
+    def judge(self, scope: Scope, seen: Any) -> Outcome:
+        """Is it so?"""
+        raise NotImplementedError
+
+    async def remains(self, scope: Scope) -> Any:
+        """Deletion: read what is left."""
+        return None
+
+    def remove_plan(self, scope: Scope, left: Any) -> list[Change]:
+        """Deletion: the changes that take it away."""
+        return []
+
+    def removed(self, scope: Scope, left: Any) -> Outcome:
+        """Deletion: is nothing left?"""
+        return Done()

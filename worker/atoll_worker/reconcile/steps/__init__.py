@@ -1,0 +1,24 @@
+"""The steps of a virtual cluster, in order of need."""
+
+from atoll_worker.reconcile.step import Step
+from atoll_worker.reconcile.steps.access import Access
+from atoll_worker.reconcile.steps.admission import Admission
+from atoll_worker.reconcile.steps.control_plane import ControlPlane
+from atoll_worker.reconcile.steps.guard_rails import GuardRails
+from atoll_worker.reconcile.steps.namespace import NamespaceStep
+from atoll_worker.reconcile.steps.nodes import Nodes
+from atoll_worker.reconcile.steps.operator import Operator
+from atoll_worker.reconcile.steps.policies import Policies
+from atoll_worker.reconcile.steps.probe import Probe
+from atoll_worker.reconcile.steps.queue import Queue
+from atoll_worker.reconcile.steps.ray_clusters import RayClusters
+from atoll_worker.reconcile.steps.redis import Redis
+from atoll_worker.reconcile.steps.scheduler import Scheduler
+
+
+def all_steps() -> list[Step]:
+    """A fresh list; order is for people, needs decide what runs when."""
+    return [
+        Admission(), NamespaceStep(), GuardRails(), Nodes(), Redis(), ControlPlane(), Access(),
+        Operator(), Scheduler(), Queue(), Policies(), RayClusters(), Probe(),
+    ]  # fmt: skip

@@ -1,0 +1,54 @@
+"""The team and the profile exist, and the team's quota has room."""
+
+from atoll.cluster.kinds import TEAM
+from atoll.cluster.reservations import entries_of
+from atoll.domain.quotas import demand
+from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Reserve, Wait
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.step import Step
+
+
+class Admission(Step):
+    """Reserves the quota in the team's ledger."""
+
+    name, title, condition = "admission", "Reserve the quota", "Admitted"
+
+    async def observe(self, scope: Scope) -> dict[str, str] | None:
+        """Read anew each time: our own reservation changes it."""
+        team = await scope.host.find(TEAM, scope.vc.spec.team)
+        return entries_of(team).get(scope.vc.name) if team else None
+
+    def _wanted(self, scope: Scope) -> dict[str, str]:
+        return demand(scope.vc.spec.quota)
+
+    def plan(self, scope: Scope, seen: dict[str, str] | None) -> list[Change]:
+        if not scope.team or not scope.profile or seen == self._wanted(scope):
+            return []
+        return [Reserve(scope.vc.spec.team, scope.vc.name, scope.vc.spec.quota)]
+
+    def judge(self, scope: Scope, seen: dict[str, str] | None) -> Outcome:
+        spec = scope.vc.spec
+        if scope.team is None:
+            return _missing("TeamMissing", f"There is no team {spec.team!r}")
+        if scope.profile is None:
+            return _missing("ProfileMissing", f"There is no profile {spec.profile!r}")
+        if seen != self._wanted(scope):
+            return Wait("Reserving", "The reservation is not written yet")
+        return Done("The team's quota has room")
+
+    async def remains(self, scope: Scope) -> dict[str, str] | None:
+        return await self.observe(scope)
+
+    def remove_plan(self, scope: Scope, left: dict[str, str] | None) -> list[Change]:
+        return [Reserve(scope.vc.spec.team, scope.vc.name, None)] if left is not None else []
+
+    def removed(self, scope: Scope, left: dict[str, str] | None) -> Outcome:
+        return (
+            Done("Given back")
+            if left is None
+            else Wait("GivingBack", "The reservation is still there")
+        )
+
+
+def _missing(reason: str, text: str) -> Failed:
+    return Failed(reason, f"{text}. Create it, or name another.", permanent=True, who="team owner")

@@ -1,0 +1,61 @@
+"""KubeRay inside the virtual cluster, in the version of its profile."""
+
+from typing import Any, ClassVar
+
+from atoll.cluster.kinds import DEPLOYMENT
+from atoll.domain.names import SYSTEM_NAMESPACE
+from atoll.resources.profiles import Chart
+from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.step import Step
+from atoll_worker.reconcile.steps.release import Seen, install_when_needed, not_ready
+from atoll_worker.reconcile.values import kuberay_values
+
+
+class InsideRelease(Step):
+    """A chart in the virtual cluster, judged by its deployments. Gone with the namespace."""
+
+    needs = ("AccessReady",)
+    release: ClassVar[str]
+    deployments: ClassVar[tuple[str, ...]]
+
+    def chart(self, scope: Scope) -> Chart:
+        """The chart, of the profile."""
+        raise NotImplementedError
+
+    def values(self, scope: Scope) -> dict[str, Any]:
+        """Its values."""
+        raise NotImplementedError
+
+    async def observe(self, scope: Scope) -> Seen:
+        inside = await scope.inside()
+        release = await scope.releases.find(inside, self.release, SYSTEM_NAMESPACE)
+        found = [await inside.find(DEPLOYMENT, name, SYSTEM_NAMESPACE) for name in self.deployments]
+        return Seen(release, tuple(found))
+
+    def plan(self, scope: Scope, seen: Seen) -> list[Change]:
+        chart = self.chart(scope)
+        install = Install(self.release, SYSTEM_NAMESPACE, chart, self.values(scope), inside=True)
+        return install_when_needed(scope, seen.release, chart, install)
+
+    def judge(self, scope: Scope, seen: Seen) -> Outcome:
+        for name, workload in zip(self.deployments, seen.workloads, strict=True):
+            waiting = not_ready(workload, name)
+            if waiting:
+                return waiting
+        chart = self.chart(scope)
+        return Done(f"{chart.name} {chart.version} runs")
+
+
+class Operator(InsideRelease):
+    """The Ray operator."""
+
+    name, title, condition = "operator", "Install KubeRay", "OperatorReady"
+    release = "kuberay-operator"
+    deployments = ("kuberay-operator",)
+
+    def chart(self, scope: Scope) -> Chart:
+        return scope.versions.spec.kuberay.chart
+
+    def values(self, scope: Scope) -> dict[str, Any]:
+        return kuberay_values(scope.versions)

@@ -1,0 +1,28 @@
+"""The last word before Ready: is it usable the way a tenant would use it?"""
+
+from atoll.cluster.kinds import RAY_CLUSTER
+from atoll.domain.names import RAY_NAMESPACE
+from atoll_worker.reconcile.outcome import Change, Done, Outcome
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.step import Step
+
+
+class Probe(Step):
+    """Asks the virtual cluster's API for its health and for Ray clusters."""
+
+    name, title, condition = "probe", "Try it as the team would", "ProbeReady"
+    needs = ("NodesReady", "RedisReady", "OperatorReady", "SchedulerReady", "QueueReady",
+             "PoliciesReady", "RayClustersReady")  # fmt: skip
+
+    async def observe(self, scope: Scope) -> str:
+        inside = await scope.inside()
+        await inside.request("GET", "/readyz")
+        await inside.items(RAY_CLUSTER, RAY_NAMESPACE)
+        version = (await inside.request("GET", "/version")).json()
+        return str(version["gitVersion"]).lstrip("v")
+
+    def plan(self, scope: Scope, seen: str) -> list[Change]:
+        return []
+
+    def judge(self, scope: Scope, seen: str) -> Outcome:
+        return Done(f"Kubernetes {seen} answers and serves Ray clusters")

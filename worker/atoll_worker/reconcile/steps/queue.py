@@ -1,0 +1,54 @@
+"""The team's queue in the gang scheduler, capped by the virtual cluster's quota."""
+
+from atoll.cluster.client import Object
+from atoll.cluster.drift import says
+from atoll.cluster.kinds import QUEUE
+from atoll.domain.names import queue_name
+from atoll.errors import NotFoundError
+from atoll_worker.reconcile.inside import queue_manifest
+from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Wait
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.step import Step
+
+_COUNTED = ("cpu", "memory")
+
+Seen = tuple[bool, Object | None]
+"""Whether queues are served at all, and ours."""
+
+
+class Queue(Step):
+    """Every gang of the team goes through it."""
+
+    name, title, condition = "queue", "Make the team's queue", "QueueReady"
+    needs = ("AccessReady",)
+
+    async def observe(self, scope: Scope) -> Seen:
+        inside = await scope.inside()
+        try:
+            found = await inside.items(QUEUE)
+        except NotFoundError:
+            return False, None
+        name = queue_name(scope.vc.spec.team)
+        return True, next((q for q in found if q["metadata"]["name"] == name), None)
+
+    def _manifest(self, scope: Scope) -> Object:
+        quota = scope.vc.spec.quota
+        capability = {
+            resource: amount
+            for resource, amount in quota.items()
+            if resource in _COUNTED or "/" in resource
+        }
+        return queue_manifest(queue_name(scope.vc.spec.team), capability, scope.labels(self.name))
+
+    def plan(self, scope: Scope, seen: Seen) -> list[Change]:
+        served, queue = seen
+        manifest = self._manifest(scope)
+        return [Put(manifest, inside=True)] if served and not says(queue, manifest) else []
+
+    def judge(self, scope: Scope, seen: Seen) -> Outcome:
+        served, queue = seen
+        if not served:
+            return Wait("WaitingForScheduler", "The scheduler's resources are not served yet")
+        if queue is None:
+            return Wait("Making", "The queue is not there yet")
+        return Done(queue["metadata"]["name"])

@@ -1,0 +1,151 @@
+"""The Ray clusters that the spec asks for; and, at the end, all Ray workloads gone before the rest."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from atoll.cluster.client import Object
+from atoll.cluster.drift import says
+from atoll.cluster.kinds import POD_GROUP, RAY_CLUSTER, RAY_JOB, RAY_SERVICE, Kind
+from atoll.domain.names import RAY_NAMESPACE, pod_group_name
+from atoll.domain.ray_clusters import ray_cluster_manifest, ray_image
+from atoll.errors import NotFoundError, UnavailableError
+from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.step import Step
+
+FROM_SPEC = "atoll.dev/from-spec"
+PATIENCE_SECONDS = 60.0
+"""How long a virtual cluster that does not answer may hold up its own deletion."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Whether Ray clusters are served, those in the Ray namespace, and the gangs' own words."""
+
+    served: bool
+    clusters: dict[str, Object]
+    gangs: dict[str, str]
+
+
+class RayClusters(Step):
+    """Sent as soon as the API serves them, so that they start with the operator, not after it."""
+
+    name, title, condition = "ray-clusters", "Start the Ray clusters", "RayClustersReady"
+    needs = ("NodesReady", "QueueReady", "PoliciesReady")
+
+    async def observe(self, scope: Scope) -> Seen:
+        inside = await scope.inside()
+        try:
+            found = await inside.items(RAY_CLUSTER, RAY_NAMESPACE)
+        except NotFoundError:
+            return Seen(False, {}, {})
+        clusters = {c["metadata"]["name"]: c for c in found}
+        gangs = {}
+        for name in (wanted.name for wanted in scope.vc.spec.ray_clusters):
+            if _state(clusters.get(name)) != "ready":
+                group = await inside.find(POD_GROUP, pod_group_name(name), RAY_NAMESPACE)
+                gangs[name] = _words(group)
+        return Seen(True, clusters, gangs)
+
+    def _manifests(self, scope: Scope) -> list[Object]:
+        spec = scope.versions.spec
+        image = ray_image(spec.ray.image, spec.ray.version, spec.registry)
+        made = []
+        for wanted in scope.vc.spec.ray_clusters:
+            manifest = ray_cluster_manifest(
+                wanted,
+                team=scope.vc.spec.team,
+                virtual_cluster=scope.vc.name,
+                ray_version=spec.ray.version,
+                image=image,
+            )
+            manifest["metadata"]["labels"][FROM_SPEC] = "true"
+            made.append(manifest)
+        return made
+
+    def plan(self, scope: Scope, seen: Seen) -> list[Change]:
+        if not seen.served:
+            return []
+        wanted = self._manifests(scope)
+        names = {m["metadata"]["name"] for m in wanted}
+        changes: list[Change] = [
+            Put(m, inside=True)
+            for m in wanted
+            if not says(seen.clusters.get(m["metadata"]["name"]), m)
+        ]
+        for name, found in seen.clusters.items():
+            ours = FROM_SPEC in found["metadata"].get("labels", {})
+            if ours and name not in names and not found["metadata"].get("deletionTimestamp"):
+                changes.append(Remove(RAY_CLUSTER, name, RAY_NAMESPACE, inside=True))
+        return changes
+
+    def judge(self, scope: Scope, seen: Seen) -> Outcome:
+        wanted = [r.name for r in scope.vc.spec.ray_clusters]
+        if not seen.served:
+            return Wait("WaitingForOperator", "Ray clusters are not served yet")
+        waiting = [name for name in wanted if _state(seen.clusters.get(name)) != "ready"]
+        if waiting:
+            words = "; ".join(
+                f"{name}: {seen.gangs.get(name) or 'pods are starting'}" for name in waiting
+            )
+            return Wait("RayClustersStarting", words)
+        return Done(f"{', '.join(wanted)} ready" if wanted else "None asked for")
+
+    async def remains(self, scope: Scope) -> list[tuple[Kind, Object]] | None:
+        """Every Ray workload, made by anybody; None when the virtual cluster does not answer."""
+        try:
+            inside = await scope.inside()
+            left: list[tuple[Kind, Object]] = []
+            for kind in (RAY_SERVICE, RAY_JOB, RAY_CLUSTER):
+                left += [(kind, item) for item in await _served(inside.items(kind))]
+            return left
+        except NotFoundError:
+            return []  # no kubeconfig: nothing of Ray was ever there
+        except UnavailableError:
+            return None
+
+    def remove_plan(self, scope: Scope, left: list[tuple[Kind, Object]] | None) -> list[Change]:
+        return [
+            Remove(kind, item["metadata"]["name"], item["metadata"]["namespace"], inside=True)
+            for kind, item in left or []
+            if not item["metadata"].get("deletionTimestamp")
+        ]
+
+    def removed(self, scope: Scope, left: list[tuple[Kind, Object]] | None) -> Outcome:
+        since = datetime.fromisoformat(scope.vc.metadata.deletion_timestamp or "")
+        over = (datetime.now(UTC) - since).total_seconds() > PATIENCE_SECONDS
+        if left is None:
+            if over:
+                return Done(
+                    "The virtual cluster does not answer; what is in it goes with its namespace"
+                )
+            return Wait("NotAnswering", "The virtual cluster does not answer; trying for a minute")
+        if left and not over:
+            names = ", ".join(item["metadata"]["name"] for _, item in left)
+            return Wait("StoppingRay", f"Stopping {names}")
+        return Done("No Ray workload is left" if not left else "They go with the namespace")
+
+
+async def _served(listing: object) -> list[Object]:
+    try:
+        return await listing  # type: ignore[misc,no-any-return]
+    except NotFoundError:
+        return []
+
+
+def _state(cluster: Object | None) -> str:
+    """`ready` only when the newest generation is: KubeRay keeps old states while it works."""
+    status = (cluster or {}).get("status") or {}
+    if cluster and status.get("observedGeneration", 0) < cluster["metadata"].get("generation", 0):
+        return "pending"
+    return str(status.get("state") or "pending")
+
+
+def _words(group: Object | None) -> str:
+    conditions = ((group or {}).get("status") or {}).get("conditions") or []
+    said = [
+        c.get("message", "")
+        for c in conditions
+        if c.get("type") == "Unschedulable" and c.get("status") == "True"
+    ]
+    return str(said[-1]) if said else ""

@@ -1,0 +1,54 @@
+"""What every step that owns a helm release shares."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atoll.cluster.client import Object
+from atoll.resources.profiles import Chart
+from atoll_worker.reconcile.outcome import Change, Install, Outcome, Wait
+from atoll_worker.reconcile.ports import Release
+from atoll_worker.reconcile.scope import Scope
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The release and the objects by which readiness is judged (None when absent)."""
+
+    release: Release | None
+    workloads: tuple[Object | None, ...] = ()
+
+
+def needs_install(
+    scope: Scope, seen: Release | None, chart_version: str | None, values: dict[str, Any]
+) -> bool:
+    """Whether the release is absent, unfinished, of another chart version, or has other values."""
+    if seen is None or seen.status != "deployed":
+        return True
+    other_chart = chart_version is not None and seen.chart_version != chart_version
+    return other_chart or seen.values_hash != scope.releases.values_hash(values)
+
+
+def install_when_needed(
+    scope: Scope,
+    seen: Release | None,
+    chart: Chart | Path,
+    install: Install,
+) -> list[Change]:
+    """The plan of a release step."""
+    version = chart.version if isinstance(chart, Chart) else None
+    return [install] if needs_install(scope, seen, version, install.values) else []
+
+
+def not_ready(workload: Object | None, what: str) -> Outcome | None:
+    """None when a StatefulSet or Deployment has all its replicas ready at its newest generation."""
+    if workload is None:
+        return Wait("Installing", f"{what} is not there yet")
+    wanted = workload["spec"].get("replicas", 1)
+    status = workload.get("status", {})
+    ready = status.get("readyReplicas", 0)
+    current = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
+    updated = status.get("updatedReplicas", 0)
+    if current and ready >= wanted and updated >= wanted:
+        return None
+    return Wait("Starting", f"{what}: {ready} of {wanted} pods ready")

@@ -1,0 +1,151 @@
+"""Chart values, made by pure functions so that equal wishes give equal hashes."""
+
+from typing import Any
+
+from atoll.domain.names import LABEL_VIRTUAL_CLUSTER, RAY_NAMESPACE, host_namespace
+from atoll.domain.quantities import add_quantities
+from atoll.resources.profiles import Profile
+from atoll.resources.virtual_clusters import VirtualCluster
+
+
+def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
+    """Values of the upstream vcluster chart, for its open-source image.
+
+    Quota, limits and network policy are our own objects: a change of any value here restarts the
+    tenant's API server.
+    """
+    namespace, spec = host_namespace(vc.name), profile.spec
+    dedicated = vc.spec.mode == "dedicated"
+    part = spec.vcluster
+    service = f"{vc.name}.{namespace}.svc"
+    values: dict[str, Any] = {
+        "controlPlane": {
+            "distro": {
+                "k8s": {
+                    "image": {"tag": f"v{spec.kubernetes.version}"},
+                    "scheduler": {"enabled": dedicated},
+                }
+            },
+            "statefulSet": {
+                "image": {"repository": "loft-sh/vcluster-oss"},
+                "persistence": {
+                    "volumeClaim": {
+                        "enabled": True, "size": part.storage, "retentionPolicy": "Delete",
+                        **({"storageClass": part.storage_class} if part.storage_class else {}),
+                    }
+                },
+                "resources": {
+                    "requests": {"cpu": part.cpu, "memory": part.memory},
+                    "limits": {"memory": part.memory_limit},
+                },
+            },
+            "proxy": {"extraSANs": [service, f"{service}.cluster.local"]},
+        },
+        "sync": {
+            "toHost": {"pods": {"enabled": True}, "persistentVolumeClaims": {"enabled": True}},
+            "fromHost": {
+                "nodes": {
+                    "enabled": dedicated,
+                    "selector": {"labels": {LABEL_VIRTUAL_CLUSTER: vc.name}},
+                }
+            },
+        },
+        "networking": {
+            "replicateServices": {
+                "fromHost": [{"from": f"{namespace}/redis", "to": f"{RAY_NAMESPACE}/redis"}]
+            },
+            "advanced": {"proxyKubelets": {"byHostname": False, "byIP": False}},
+        },
+        "exportKubeConfig": {"server": f"https://{service}:443"},
+        "experimental": {"syncSettings": {"setOwner": False}},
+        "telemetry": {"enabled": False},
+    }  # fmt: skip
+    if spec.registry:
+        values["controlPlane"]["advanced"] = {"defaultImageRegistry": spec.registry}
+    return _merged(values, vc.spec.values)
+
+
+def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """The tenant's extra values under ours: where both speak, ours hold."""
+    out = dict(theirs)
+    for key, value in ours.items():
+        inner = theirs.get(key)
+        both = isinstance(value, dict) and isinstance(inner, dict)
+        out[key] = _merged(value, inner) if both and isinstance(inner, dict) else value
+    return out
+
+
+def _image(reference: str, registry: str | None) -> str:
+    """The reference behind the mirror, when there is one."""
+    return f"{registry}/{reference.split('/', 1)[1]}" if registry else reference
+
+
+def kuberay_values(profile: Profile) -> dict[str, Any]:
+    """Values of the KubeRay operator chart. The batch scheduler is chosen per operator."""
+    image: dict[str, Any] = {"pullPolicy": "IfNotPresent"}
+    if profile.spec.registry:
+        image["repository"] = f"{profile.spec.registry}/kuberay/operator"
+    return {
+        "image": image,
+        "batchScheduler": {"name": profile.spec.scheduler.name},
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "128Mi"},
+            "limits": {"cpu": "500m", "memory": "512Mi"},
+        },
+    }
+
+
+def volcano_values(profile: Profile) -> dict[str, Any]:
+    """Values of the Volcano chart: scheduler and controller, no webhooks that could block pods."""
+    basic: dict[str, Any] = {"image_pull_policy": "IfNotPresent"}
+    if profile.spec.registry:
+        basic["image_registry"] = profile.spec.registry
+    small = {
+        "requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"},
+    }  # fmt: skip
+    return {
+        "basic": basic,
+        "custom": {
+            "admission_enable": False,
+            "scheduler_resources": small,
+            "controller_resources": small,
+        },
+    }
+
+
+OVERHEAD = {"cpu": "600m", "memory": "2Gi", "pods": "8", "services": "12", "storage": "4Gi"}
+"""What the platform's own pods of a virtual cluster (control plane, DNS, operator, scheduler, Redis)
+may hold on top of what the team asked for, so that a team's quota is all its own."""
+
+
+def host_quota(vc: VirtualCluster) -> dict[str, str]:
+    """`hard` of the host ResourceQuota: the team's share plus the platform's own overhead."""
+    hard: dict[str, str] = {}
+    for resource, amount in vc.spec.quota.items():
+        if resource in ("virtualclusters", "rayclusters"):
+            continue
+        extra = {resource: OVERHEAD[resource]} if resource in OVERHEAD else {}
+        total = add_quantities({resource: amount}, extra)[resource]
+        plain = resource in ("pods", "services") or (
+            "/" in resource and resource.startswith("count/")
+        )
+        hard[resource if plain else f"requests.{resource}"] = total
+    return hard
+
+
+def tenant_values(vc: VirtualCluster, profile: Profile, fence: int) -> dict[str, Any]:
+    """Values of helm/tenant. The fence is in them for the annotations and is not hashed."""
+    redis = profile.spec.redis
+    return {
+        "fence": fence,
+        "virtualCluster": vc.name,
+        "team": vc.spec.team,
+        "quota": {"hard": host_quota(vc)},
+        "redis": {
+            "image": _image(redis.image, profile.spec.registry),
+            "replicas": redis.replicas,
+            "memory": redis.memory,
+            "storage": redis.storage,
+            "storageClass": profile.spec.vcluster.storage_class or "",
+        },
+    }

@@ -1,0 +1,103 @@
+"""Turns changes on the host into hints: `python -m atoll_worker.watch`."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Mapping
+
+import structlog
+from lightkube import operators
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import RESOURCE_QUOTA, STATEFUL_SET, VIRTUAL_CLUSTER, Kind
+from atoll.dispatch import Dispatch
+from atoll.domain.names import LABEL_VIRTUAL_CLUSTER
+from atoll.errors import AtollError
+from atoll.settings import Settings, get_settings
+from atoll.telemetry import logs, worker_metrics
+
+log = structlog.get_logger()
+_RETRY_SECONDS = 1.0
+
+
+class Watcher:
+    """Watches what a virtual cluster is made of and hints at its name, once per change of interest."""
+
+    def __init__(self, host: Cluster, dispatch: Dispatch) -> None:
+        self._host, self._dispatch = host, dispatch
+        self._seen: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(VIRTUAL_CLUSTER, {}, _wish))
+            group.create_task(self._follow(STATEFUL_SET, {"app": "vcluster"}, _release))
+            ours = {LABEL_VIRTUAL_CLUSTER: operators.exists()}
+            group.create_task(self._follow(STATEFUL_SET, ours, _label))
+            group.create_task(self._follow(RESOURCE_QUOTA, ours, _label))
+
+    async def _follow(
+        self,
+        kind: Kind,
+        labels: Mapping[str, object],
+        owner: Callable[[Object], tuple[str, str] | None],
+    ) -> None:
+        while True:
+            with contextlib.suppress(AtollError):
+                found, revision = await self._host.items_at(kind, labels=labels)
+                for item in found:
+                    await self._tell(kind, item, owner)
+                async for _, item in self._host.watch(kind, since=revision, labels=labels):
+                    await self._tell(kind, item, owner)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _tell(
+        self, kind: Kind, item: Object, owner: Callable[[Object], tuple[str, str] | None]
+    ) -> None:
+        told = owner(item)
+        if told is None:
+            return
+        name, state = told
+        key = f"{kind.kind}/{item['metadata']['uid']}"
+        if self._seen.get(key) == state:
+            return
+        self._seen[key] = state
+        worker_metrics.hint("watch")
+        await self._dispatch.send("VirtualCluster", name, item["metadata"].get("generation", 0))
+
+
+def _wish(item: Object) -> tuple[str, str] | None:
+    meta = item["metadata"]
+    observed = (item.get("status") or {}).get("observedGeneration", 0)
+    if meta.get("generation", 0) == observed and not meta.get("deletionTimestamp"):
+        return None
+    return meta["name"], f"{meta.get('generation')}/{meta.get('deletionTimestamp')}"
+
+
+def _release(item: Object) -> tuple[str, str] | None:
+    status = item.get("status") or {}
+    state = f"{status.get('readyReplicas', 0)}/{status.get('updatedReplicas', 0)}"
+    return item["metadata"]["name"], state
+
+
+def _label(item: Object) -> tuple[str, str] | None:
+    status = item.get("status") or {}
+    state = str(status.get("used")) + str(status.get("readyReplicas"))
+    return item["metadata"]["labels"][LABEL_VIRTUAL_CLUSTER], state
+
+
+async def main(settings: Settings) -> None:
+    """Run until SIGTERM."""
+    worker_metrics.serve(settings, "watcher")
+    dispatch = Dispatch(settings)
+    async with Cluster.from_file(settings.kubeconfig) as host:
+        work = asyncio.create_task(Watcher(host, dispatch).run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+    dispatch.close()
+
+
+if __name__ == "__main__":
+    logs.configure("watcher", level=get_settings().log_level)
+    asyncio.run(main(get_settings()))
