@@ -1,0 +1,183 @@
+"""The rules of a virtual cluster's spec: pure functions that name every field that breaks one."""
+
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+
+from atoll.application.validation import pointer
+from atoll.domain.names import name_problem
+from atoll.domain.quantities import parse_quantity
+from atoll.domain.quotas import COUNTED, amount_text, missing_resources, resource_problem
+from atoll.domain.vcluster_values import find_value_problems
+from atoll.domain.versions import parse_version
+from atoll.errors import FieldProblem
+from atoll.resources.profiles import Profile
+from atoll.resources.teams import Team
+from atoll.resources.virtual_clusters import RayClusterSpec, VirtualClusterSpec
+
+RAY_CLUSTER_NAME_LIMIT = 53
+"""Longest name of a RayCluster that KubeRay accepts, in characters."""
+IMMUTABLE = ("team", "mode")
+_DNS_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?\Z")
+
+
+def virtual_cluster_name_problems(name: str) -> list[FieldProblem]:
+    """Why a virtual cluster cannot have this name."""
+    problem = name_problem(name)
+    return [FieldProblem("/name", problem, "32 characters")] if problem else []
+
+
+def spec_problems(spec: VirtualClusterSpec) -> list[FieldProblem]:
+    """What is wrong with the spec by itself."""
+    return [
+        *_quota_problems(spec),
+        *_replica_set_problems(spec),
+        *_ray_cluster_problems(spec),
+        *(
+            FieldProblem("/spec/values" + p.pointer, f"{p.reason}; {p.instead}")
+            for p in find_value_problems(spec.values)
+        ),
+    ]
+
+
+def _quota_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
+    for resource in spec.quota:
+        where = pointer("spec", "quota", resource)
+        if resource == COUNTED:
+            yield FieldProblem(where, "cannot be set; every virtual cluster counts as one")
+        elif problem := resource_problem(resource):
+            yield FieldProblem(where, problem)
+
+
+def _replica_set_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
+    if spec.mode == "shared" and spec.replica_sets:
+        yield FieldProblem(
+            "/spec/replicaSets", "only a dedicated virtual cluster owns nodes; leave it out or use "
+            'mode "dedicated"',
+        )  # fmt: skip
+    for template, count in spec.replica_sets.items():
+        if count < 0:
+            yield FieldProblem(
+                pointer("spec", "replicaSets", template), "must not be negative", "0"
+            )
+
+
+def _ray_cluster_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
+    names = [c.name for c in spec.ray_clusters]
+    for index, name in enumerate(names):
+        where = pointer("spec", "rayClusters", index, "name")
+        if problem := ray_cluster_name_problem(name):
+            yield FieldProblem(where, problem, f"{RAY_CLUSTER_NAME_LIMIT} characters")
+        elif name in names[:index]:
+            yield FieldProblem(where, f"{name!r} is there twice; Ray clusters need different names")
+    for resource, asked in _ray_demand(spec.ray_clusters).items():
+        limit = spec.quota.get(resource)
+        if limit is not None and asked > parse_quantity(limit):
+            yield FieldProblem(
+                "/spec/rayClusters",
+                f"together they ask for {amount_text(resource, asked)} of {resource}, more than "
+                "spec.quota of this virtual cluster; make them smaller or the quota larger",
+                limit,
+            )
+    if spec.ray_clusters and spec.mode == "dedicated" and not any(spec.replica_sets.values()):
+        yield FieldProblem(
+            "/spec/replicaSets", "a dedicated virtual cluster without nodes has no place for its Ray "
+            "clusters; give it nodes, or use mode \"shared\"",
+        )  # fmt: skip
+
+
+def ray_cluster_name_problem(name: str) -> str | None:
+    """Why a Ray cluster cannot have this name, or None when it can."""
+    if len(name) > RAY_CLUSTER_NAME_LIMIT:
+        return (
+            f"{name[:60]!r} has {len(name)} characters; KubeRay allows at most "
+            f"{RAY_CLUSTER_NAME_LIMIT}"
+        )
+    if not _DNS_LABEL.match(name):
+        return (
+            f"{name!r} is not a DNS label; use lower-case letters, digits and hyphens, start with a "
+            "letter and end with a letter or digit"
+        )
+    return None
+
+
+def _ray_demand(clusters: Iterable[RayClusterSpec]) -> dict[str, Decimal]:
+    total = {"cpu": Decimal(0), "memory": Decimal(0)}
+    for c in clusters:
+        total["cpu"] += parse_quantity(c.head_cpu) + c.workers * parse_quantity(c.worker_cpu)
+        total["memory"] += parse_quantity(c.head_memory) + c.workers * parse_quantity(
+            c.worker_memory
+        )
+    return total
+
+
+def team_problems(
+    spec: VirtualClusterSpec, team: Team | None, limits: dict[str, str]
+) -> list[FieldProblem]:
+    """What the team does not allow, beside amounts."""
+    if team is None:
+        return [FieldProblem("/spec/team", f"there is no team {spec.team!r}; an admin can make it")]
+    if team.metadata.deletion_timestamp:
+        return [FieldProblem("/spec/team", f"team {spec.team!r} is being deleted")]
+    return [
+        FieldProblem(
+            pointer("spec", "quota", resource),
+            f"is missing; team {spec.team!r} has a limit on {resource}, so say how much this virtual "
+            "cluster may hold",
+            limits[resource],
+        )
+        for resource in missing_resources(limits, spec.quota)
+    ]
+
+
+def profile_problems(
+    spec: VirtualClusterSpec, profile: Profile | None, team: Team | None, before: str | None
+) -> list[FieldProblem]:
+    """Why this profile cannot be chosen. `before` is the profile it has now, which it may keep."""
+    where = "/spec/profile"
+    allowed = team.spec.profiles if team else []
+    if profile is None:
+        return [FieldProblem(where, f"there is no profile {spec.profile!r}; see GET /v1/profiles")]
+    if spec.profile == before:
+        return []
+    if allowed and spec.profile not in allowed:
+        return [
+            FieldProblem(
+                where,
+                f"team {spec.team!r} may not use profile {spec.profile!r}; it may use: "
+                f"{', '.join(allowed)}",
+            )
+        ]
+    if profile.spec.retired:
+        return [FieldProblem(where, f"profile {spec.profile!r} is retired; choose another")]
+    return []
+
+
+def downgrade_problems(old: Profile | None, new: Profile | None) -> list[FieldProblem]:
+    """Kubernetes never goes back, and goes forward one minor version at a time."""
+    if old is None or new is None:
+        return []
+    try:
+        have, want = (parse_version(p.spec.kubernetes.version) for p in (old, new))
+    except ValueError:  # written by kubectl; the profile's own page says so
+        return []
+    if (want.major, want.minor) < (have.major, have.minor):
+        reason = f"Kubernetes cannot go back from {have} to {want}"
+    elif want.major == have.major and want.minor > have.minor + 1:
+        reason = f"Kubernetes goes one minor version at a time; from {have} take a profile with "
+        reason += f"{have.major}.{have.minor + 1} first"
+    else:
+        return []
+    return [FieldProblem("/spec/profile", reason)]
+
+
+def immutable_problems(old: VirtualClusterSpec, new: VirtualClusterSpec) -> list[FieldProblem]:
+    """Fields that cannot be changed after creation."""
+    return [
+        FieldProblem(
+            pointer("spec", field),
+            f"cannot be changed from {getattr(old, field)!r}; make a new virtual cluster instead",
+        )
+        for field in IMMUTABLE
+        if getattr(old, field) != getattr(new, field)
+    ]

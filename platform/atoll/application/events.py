@@ -1,0 +1,259 @@
+"""Changes of virtual clusters as they happen: one watch per process, fanned out to every listener.
+
+The feed also keeps the present state, so lists cost the API server nothing, and a little of the
+past, so that a listener who was away for a moment misses nothing.
+"""
+
+import asyncio
+import random
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from atoll.application.callers import Caller, may_see
+from atoll.application.reads import virtual_cluster_read
+from atoll.application.validation import StoredInvalidError, stored
+from atoll.cluster import kinds
+from atoll.cluster.client import Cluster, Object
+from atoll.contract.virtual_clusters import VirtualClusterEvent
+from atoll.errors import AtollError, StaleWriteError, UnavailableError
+from atoll.resources.virtual_clusters import VirtualCluster
+
+CHANGED = "virtual-cluster.changed"
+DELETED = "virtual-cluster.deleted"
+_KEPT = 1000
+_QUEUE = 256
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class StreamEvent:
+    """One change, serialised once for all listeners. `id` is the resource version."""
+
+    id: int
+    type: str
+    name: str
+    team: str
+    data: str
+    """A contract VirtualClusterEvent as JSON."""
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Which changes a listener gets: of what the caller may see, one virtual cluster, one team or all."""
+
+    caller: Caller
+    name: str | None = None
+    team: str | None = None
+
+    def wants(self, event: StreamEvent) -> bool:
+        """Whether this event is for them."""
+        return (
+            may_see(self.caller, event.team)
+            and self.name in (None, event.name)
+            and self.team in (None, event.team)
+        )
+
+
+class Subscription:
+    """What one listener has not read yet. It ends when the feed closes or the listener falls too far
+    behind; the listener then comes back with the last id it saw.
+    """
+
+    def __init__(self, audience: Audience, first: list[StreamEvent]) -> None:
+        self._audience = audience
+        self._queue: asyncio.Queue[StreamEvent | None] = asyncio.Queue(len(first) + _QUEUE)
+        self.closed = False
+        for event in first:
+            self.offer(event)
+
+    def offer(self, event: StreamEvent) -> None:
+        """Put an event in, when it is for this listener and there is room."""
+        if self.closed or not self._audience.wants(event):
+            return
+        try:
+            self._queue.put_nowait(event)
+        except asyncio.QueueFull:
+            self.close()
+
+    def close(self) -> None:
+        """No more events; a listener that waits learns it at once."""
+        self.closed = True
+        with suppress(asyncio.QueueFull):
+            self._queue.put_nowait(None)
+
+    async def next(self, end: float) -> StreamEvent | None:
+        """The next event; None when the stream is over, or at `end` (seconds of the loop's clock)."""
+        if self.closed and self._queue.empty():
+            return None
+        try:
+            async with asyncio.timeout_at(end):
+                return await self._queue.get()
+        except TimeoutError:
+            return None
+
+
+class VirtualClusterFeed:
+    """The one watch. `run()` is a task for the life of the process."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._present: dict[str, VirtualCluster] = {}
+        self._gone: OrderedDict[str, VirtualCluster] = OrderedDict()
+        self._past: deque[StreamEvent] = deque(maxlen=_KEPT)
+        self._floor = 0
+        self._listeners: set[Subscription] = set()
+        self._synced = asyncio.Event()
+        self.synced = False
+        """True while the feed follows the API server; False when it is away."""
+
+    @property
+    def listeners(self) -> int:
+        """How many streams are open."""
+        return len(self._listeners)
+
+    def items(self) -> list[VirtualCluster]:
+        """The present state of all."""
+        return list(self._present.values())
+
+    def find_uid(self, uid: str) -> VirtualCluster | None:
+        """The virtual cluster of that uid, present or lately gone."""
+        found = (v for v in self._present.values() if v.metadata.uid == uid)
+        return next(found, None) or self._gone.get(uid)
+
+    def is_gone(self, uid: str) -> bool:
+        """Whether it was seen to be deleted."""
+        return uid in self._gone
+
+    async def run(self) -> None:
+        """List, then watch, for ever; after trouble again, with growing pauses up to 5 s."""
+        pause = 0.2
+        since: str | None = None
+        while True:
+            try:
+                if since is None:
+                    since = await self._list()
+                self._set_synced(True)
+                pause = 0.2
+                async for change, item in self._cluster.watch(kinds.VIRTUAL_CLUSTER, since=since):
+                    self._take(change, item)
+                    since = item["metadata"]["resourceVersion"]
+            except StaleWriteError:
+                since = None
+                continue
+            except AtollError as error:
+                log.warning("feed.broken", error=error.detail)
+            except Exception:
+                log.exception("feed.failed")
+                since = None
+            self._set_synced(False)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads, no secret
+            pause = min(pause * 2, 5.0)
+            since = await self._still_there(since)
+
+    async def _still_there(self, since: str | None) -> str | None:
+        """After a break: where to go on from. A restored etcd may have gone back in time."""
+        try:
+            _, now = await self._cluster.items_at(kinds.VIRTUAL_CLUSTER)
+        except AtollError:
+            return since
+        return since if since is not None and int(since) <= int(now) else None
+
+    def _set_synced(self, synced: bool) -> None:
+        self.synced = synced
+        if synced:
+            self._synced.set()
+
+    async def _list(self) -> str:
+        found, revision = await self._cluster.items_at(kinds.VIRTUAL_CLUSTER)
+        uids = {item["metadata"]["uid"] for item in found}
+        for name, old in list(self._present.items()):
+            if old.metadata.uid not in uids:
+                self._forget(name, int(revision))
+        for item in sorted(found, key=lambda i: int(i["metadata"]["resourceVersion"])):
+            self.observe(item)
+        self._past.clear()
+        self._floor = int(revision)
+        return revision
+
+    def _take(self, change: str, item: Object) -> None:
+        if change == "DELETED":
+            known = self._present.get(item["metadata"]["name"])
+            if known and known.metadata.uid == item["metadata"]["uid"]:
+                self._forget(known.name, int(item["metadata"]["resourceVersion"]))
+        elif change in ("ADDED", "MODIFIED"):
+            self.observe(item)
+
+    def observe(self, item: Object) -> None:
+        """Take in what was read or written just now; older than what is known is ignored."""
+        try:
+            new = stored(VirtualCluster, item)
+        except StoredInvalidError as error:
+            log.warning(
+                "feed.invalid", virtual_cluster=item["metadata"]["name"], error=error.detail
+            )
+            return
+        old = self._present.get(new.name)
+        if new.metadata.uid in self._gone or (old and _revision(old) >= _revision(new)):
+            return
+        self._present[new.name] = new
+        self._publish(_event(CHANGED, new, _revision(new)))
+
+    def _forget(self, name: str, revision: int) -> None:
+        gone = self._present.pop(name)
+        self._gone[gone.metadata.uid] = gone
+        while len(self._gone) > _KEPT:
+            self._gone.popitem(last=False)
+        self._publish(_event(DELETED, gone, revision))
+
+    def _publish(self, event: StreamEvent) -> None:
+        if len(self._past) == _KEPT:
+            self._floor = self._past[0].id
+        self._past.append(event)
+        for listener in tuple(self._listeners):
+            listener.offer(event)
+
+    @asynccontextmanager
+    async def subscribe(
+        self, audience: Audience, after: int | None = None
+    ) -> AsyncIterator[Subscription]:
+        """Listen. With `after` what came since then, as far as it is still known; else the present
+        state first. UnavailableError when the feed could not read the state within 3 s.
+        """
+        try:
+            await asyncio.wait_for(self._synced.wait(), 3)
+        except TimeoutError as error:
+            raise UnavailableError("The Kubernetes API does not answer; try again soon") from error
+        subscription = Subscription(audience, list(self._since(after)))
+        self._listeners.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._listeners.discard(subscription)
+
+    def _since(self, after: int | None) -> Iterator[StreamEvent]:
+        newest = max([self._floor, *(e.id for e in self._past)])
+        if after is not None and self._floor <= after <= newest:
+            yield from (e for e in self._past if e.id > after)
+            return
+        for found in sorted(self._present.values(), key=_revision):
+            yield _event(CHANGED, found, _revision(found))
+
+    def close(self) -> None:
+        """End every stream, so that the process can stop."""
+        for listener in tuple(self._listeners):
+            listener.close()
+
+
+def _revision(found: VirtualCluster) -> int:
+    return int(found.metadata.resource_version)
+
+
+def _event(kind: str, found: VirtualCluster, revision: int) -> StreamEvent:
+    body = VirtualClusterEvent(id=str(revision), type=kind, object=virtual_cluster_read(found))
+    data = body.model_dump_json(by_alias=True)
+    return StreamEvent(revision, kind, found.name, found.spec.team, data)

@@ -1,0 +1,59 @@
+"""How many host nodes there are of each template. Needs `list` on nodes, and nothing more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from atoll.cluster import kinds
+from atoll.cluster.client import Cluster, Object
+from atoll.domain.names import LABEL_VIRTUAL_CLUSTER
+from atoll.domain.nodes import HostNode
+from atoll.errors import FieldProblem, ForbiddenError
+
+
+@dataclass(frozen=True)
+class NodeInventory:
+    """The host's nodes as far as they carry a template."""
+
+    nodes: tuple[HostNode, ...]
+
+    def problems(self, wanted: Mapping[str, int]) -> list[FieldProblem]:
+        """Replica sets over what exists, with the numbers."""
+        counts = {
+            t: sum(n.template == t for n in self.nodes) for t in {n.template for n in self.nodes}
+        }
+        kinds_of_node = ", ".join(f"{t} ({c})" for t, c in sorted(counts.items())) or "none"
+        return [
+            FieldProblem(
+                "/spec/replicaSets/" + template.replace("~", "~0").replace("/", "~1"),
+                f"{count} nodes of template {template!r} asked, the host has "
+                f"{counts.get(template, 0)}; there are: {kinds_of_node}",
+                str(counts.get(template, 0)),
+            )
+            for template, count in sorted(wanted.items())
+            if count > counts.get(template, 0)
+        ]
+
+    def waits_for(self, owner: str, wanted: Mapping[str, int]) -> str | None:
+        """In words, what a virtual cluster must wait for because others own it; None when nothing."""
+        lacking = []
+        for template, count in sorted(wanted.items()):
+            usable = sum(n.template == template and n.owner in (None, owner) for n in self.nodes)
+            if count > usable:
+                lacking.append(f"{usable} of {count} nodes of template {template} are free")
+        return "; ".join(lacking) + "; it waits for the others" if lacking else None
+
+
+async def read_inventory(cluster: Cluster, node_label: str) -> NodeInventory | None:
+    """The nodes of the host, or None when this process may not list them."""
+    try:
+        found = await cluster.items(kinds.NODE)
+    except ForbiddenError:
+        return None
+    nodes = [_node(item, node_label) for item in found]
+    return NodeInventory(tuple(n for n in nodes if n.template))
+
+
+def _node(item: Object, node_label: str) -> HostNode:
+    meta = item["metadata"]
+    labels = meta.get("labels") or {}
+    return HostNode(meta["name"], labels.get(node_label, ""), labels.get(LABEL_VIRTUAL_CLUSTER))

@@ -1,0 +1,157 @@
+"""Profiles: create, read, change, delete."""
+
+from typing import Any
+
+from atoll.application.callers import Caller
+from atoll.application.idempotency import find_earlier, idempotency, one_at_a_time
+from atoll.application.pages import PageAsk, piece
+from atoll.application.reads import profile_read
+from atoll.application.revisions import Expected, changed, check_revision
+from atoll.application.validation import (
+    StoredInvalidError,
+    can_exist,
+    merge_patch,
+    parse,
+    refuse_if_any,
+    spec_patch,
+    stored,
+)
+from atoll.cluster import kinds
+from atoll.cluster.client import Cluster, Object
+from atoll.contract.base import Page
+from atoll.contract.profiles import ProfileCreate, ProfileRead
+from atoll.domain.names import RESERVED, name_problem
+from atoll.domain.versions import find_version_problems
+from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
+from atoll.resources.meta import Metadata
+from atoll.resources.profiles import Profile, ProfileSpec
+
+_TRIES = 8
+_FIELDS = {
+    "kubernetes": "/spec/kubernetes/version",
+    "vcluster": "/spec/vcluster/chart/version",
+    "kuberay": "/spec/kuberay/chart/version",
+    "scheduler": "/spec/scheduler/chart/version",
+    "ray": "/spec/ray/version",
+}
+
+
+class Profiles:
+    """Use cases of profiles. Every method raises errors of `atoll.errors`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def page(self, caller: Caller, ask: PageAsk | None = None) -> Page[ProfileRead]:
+        """A piece of the list of profiles, by name. Everybody who is signed in may see them."""
+        found = []
+        for item in await self._cluster.items(kinds.PROFILE):
+            try:
+                found.append(profile_read(stored(Profile, item)))
+            except StoredInvalidError:
+                continue  # one broken profile must not hide the others
+        return piece(found, ask or PageAsk())
+
+    async def get(self, caller: Caller, name: str) -> ProfileRead:
+        """One profile."""
+        return profile_read(stored(Profile, await self._find(name)))
+
+    async def create(
+        self,
+        caller: Caller,
+        wanted: ProfileCreate,
+        *,
+        key: str | None = None,
+        dry_run: bool = False,
+    ) -> ProfileRead:
+        """A new profile. ConflictError (code "exists") when the name is taken."""
+        refuse_if_any([*_name_problems(wanted.name), *spec_problems(wanted.spec)])
+        use = idempotency(caller, "POST /v1/profiles", key, wanted)
+        profile = Profile(metadata=Metadata(name=wanted.name), spec=wanted.spec)
+        async with one_at_a_time(use):
+            if earlier := await find_earlier(self._cluster, kinds.PROFILE, use):
+                return profile_read(stored(Profile, earlier))
+            if dry_run:
+                if await self._cluster.find(kinds.PROFILE, wanted.name):
+                    raise _taken(wanted.name)
+                return profile_read(profile)
+            manifest = profile.manifest()
+            if use:
+                use.mark(manifest)
+            try:
+                return profile_read(stored(Profile, await self._cluster.create(manifest)))
+            except ConflictError as error:
+                raise _taken(wanted.name) if error.code == "exists" else error from error
+
+    async def patch(
+        self, caller: Caller, name: str, body: Any, *, expected: Expected, dry_run: bool = False
+    ) -> ProfileRead:
+        """JSON merge patch {"spec": ...}; virtual clusters of the profile follow its versions."""
+        change = spec_patch(body)
+        for _ in range(_TRIES):
+            found = await self._find(name)
+            check_revision(found, expected)
+            spec = parse(ProfileSpec, merge_patch(found.get("spec") or {}, change), "/spec")
+            refuse_if_any(spec_problems(spec))
+            wanted = {**found, "spec": spec.dump()}
+            if dry_run or wanted["spec"] == found.get("spec"):
+                return profile_read(stored(Profile, wanted))
+            try:
+                return profile_read(stored(Profile, await self._cluster.replace(wanted)))
+            except StaleWriteError as error:
+                if expected is not None:
+                    raise changed(await self._find(name)) from error
+        raise StaleWriteError(f"Profile {name!r} changes too often just now; try again in a moment")
+
+    async def delete(
+        self, caller: Caller, name: str, *, expected: Expected, dry_run: bool = False
+    ) -> None:
+        """Delete a profile that no virtual cluster uses; ConflictError names those that do."""
+        found = await self._find(name)
+        check_revision(found, expected)
+        items = await self._cluster.items(kinds.VIRTUAL_CLUSTER)
+        users = sorted(i["metadata"]["name"] for i in items if i["spec"].get("profile") == name)
+        if users:
+            raise ConflictError(
+                f"Profile {name!r} is used by: {', '.join(users)}. Give them another profile or "
+                "delete them first; to stop new ones, set retired.",
+                code="in_use",
+                extra={"virtual_clusters": users},
+            )
+        if dry_run:
+            return
+        try:
+            await self._cluster.delete_at(kinds.PROFILE, name, found["metadata"]["resourceVersion"])
+        except StaleWriteError as error:
+            raise changed(await self._find(name)) from error
+
+    async def _find(self, name: str) -> Object:
+        found = await self._cluster.find(kinds.PROFILE, name) if can_exist(name) else None
+        if found is None:
+            raise NotFoundError(f"There is no profile {name!r}")
+        return found
+
+
+def _taken(name: str) -> ConflictError:
+    return ConflictError(
+        f"Profile {name!r} exists already; choose another name, or PATCH the one that exists",
+        code="exists",
+        fields=(FieldProblem("/name", "is taken"),),
+    )
+
+
+def _name_problems(name: str) -> list[FieldProblem]:
+    problem = None if name in RESERVED else name_problem(name)
+    return [FieldProblem("/name", problem, "32 characters")] if problem else []
+
+
+def spec_problems(spec: ProfileSpec) -> list[FieldProblem]:
+    """What is wrong with the spec of a profile beyond its types."""
+    found = find_version_problems(
+        kubernetes=spec.kubernetes.version,
+        vcluster=spec.vcluster.chart.version,
+        kuberay=spec.kuberay.chart.version,
+        volcano=spec.scheduler.chart.version,
+        ray=spec.ray.version,
+    )
+    return [FieldProblem(_FIELDS[problem.part], problem.reason) for problem in found]

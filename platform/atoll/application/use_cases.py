@@ -1,0 +1,41 @@
+"""All use cases of one process together: what the API's routers and the portal's pages call."""
+
+from dataclasses import dataclass
+
+from atoll.application.events import VirtualClusterFeed
+from atoll.application.operations import Operations
+from atoll.application.profiles import Profiles
+from atoll.application.teams import Teams
+from atoll.application.virtual_clusters import VirtualClusters
+from atoll.cluster.client import Cluster
+from atoll.dispatch import Dispatch
+from atoll.settings import Settings
+
+
+@dataclass(frozen=True)
+class UseCases:
+    """One instance per process; `app.state.use_cases` in web applications."""
+
+    teams: Teams
+    profiles: Profiles
+    virtual_clusters: VirtualClusters
+    operations: Operations
+    feed: VirtualClusterFeed
+    dispatch: Dispatch
+    cluster: Cluster
+
+    @classmethod
+    def over(cls, settings: Settings, cluster: Cluster, dispatch: Dispatch) -> "UseCases":
+        """Over this cluster and queue. The feed still has to be run."""
+        feed = VirtualClusterFeed(cluster)
+        return cls(
+            teams=Teams(cluster),
+            profiles=Profiles(cluster),
+            virtual_clusters=VirtualClusters(
+                cluster, dispatch, feed, node_label=settings.node_label
+            ),
+            operations=Operations(cluster, feed),
+            feed=feed,
+            dispatch=dispatch,
+            cluster=cluster,
+        )

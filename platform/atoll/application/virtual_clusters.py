@@ -1,0 +1,313 @@
+"""Virtual clusters: create, read, change, delete. The worker does what the spec says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from atoll.application import checks
+from atoll.application.callers import Caller, may_see
+from atoll.application.events import VirtualClusterFeed
+from atoll.application.idempotency import Idempotency, find_earlier, idempotency, one_at_a_time
+from atoll.application.nodes import read_inventory
+from atoll.application.pages import PageAsk, piece
+from atoll.application.reads import virtual_cluster_read
+from atoll.application.revisions import Expected, changed, check_revision
+from atoll.application.validation import (
+    StoredInvalidError,
+    can_exist,
+    merge_patch,
+    parse,
+    refuse_if_any,
+    spec_patch,
+    stored,
+)
+from atoll.cluster import kinds, reservations
+from atoll.cluster.client import Cluster, Object
+from atoll.contract.base import Page
+from atoll.contract.virtual_clusters import VirtualClusterCreate, VirtualClusterRead
+from atoll.dispatch import Dispatch
+from atoll.domain.names import FINALIZER, LABEL_TEAM
+from atoll.errors import (
+    AtollError,
+    ConflictError,
+    FieldProblem,
+    InvalidError,
+    NotFoundError,
+    StaleWriteError,
+    UnavailableError,
+)
+from atoll.resources.meta import Metadata
+from atoll.resources.profiles import Profile
+from atoll.resources.teams import Team
+from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterSpec
+
+_TRIES = 8
+_QUEUE_AWAY = (
+    "Accepted. The queue does not answer just now, so work starts a few seconds later than usual."
+)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A spec that passed, and what was seen on the way."""
+
+    team: Object
+    warning: str | None
+
+
+class VirtualClusters:
+    """Use cases of virtual clusters. Every method raises errors of `atoll.errors`.
+
+    Answers carry `operation` (id and href of the way to what was asked) and, where something is
+    slower than usual, `operation.warning` in words for the user.
+    """
+
+    def __init__(
+        self, cluster: Cluster, dispatch: Dispatch, feed: VirtualClusterFeed, *, node_label: str
+    ) -> None:
+        self._cluster = cluster
+        self._dispatch = dispatch
+        self._feed = feed
+        self._node_label = node_label
+
+    async def page(
+        self, caller: Caller, ask: PageAsk | None = None, *, team: str | None = None
+    ) -> Page[VirtualClusterRead]:
+        """A piece of the list of virtual clusters the caller may see, by name, of one team or of all."""
+        found = self._feed.items() if self._feed.synced else await self._list()
+        mine = [
+            virtual_cluster_read(v)
+            for v in found
+            if may_see(caller, v.spec.team) and team in (None, v.spec.team)
+        ]
+        return piece(mine, ask or PageAsk())
+
+    async def get(self, caller: Caller, name: str) -> VirtualClusterRead:
+        """One virtual cluster. NotFoundError when there is none, or the caller may not see it."""
+        return virtual_cluster_read(stored(VirtualCluster, await self._find(caller, name)))
+
+    async def create(
+        self,
+        caller: Caller,
+        wanted: VirtualClusterCreate,
+        *,
+        key: str | None = None,
+        dry_run: bool = False,
+    ) -> VirtualClusterRead:
+        """A new virtual cluster, accepted and not yet there.
+
+        InvalidError names fields; QuotaExceededError has the numbers; ConflictError (code "exists")
+        when the name is taken. With `dry_run` everything is checked and nothing is written.
+        """
+        use = idempotency(caller, "POST /v1/virtual-clusters", key, wanted)
+        async with one_at_a_time(use):
+            if earlier := await find_earlier(self._cluster, kinds.VIRTUAL_CLUSTER, use):
+                return self._replayed(earlier)
+            refuse_if_any(checks.virtual_cluster_name_problems(wanted.name))
+            await self._refuse_taken(wanted.name)
+            checked = await self._check(caller, wanted.name, wanted.spec)
+            reservations.check(checked.team, wanted.name, wanted.spec.quota)
+            found = VirtualCluster(metadata=Metadata(name=wanted.name), spec=wanted.spec)
+            if dry_run:
+                return virtual_cluster_read(found, warning=checked.warning)
+            made = await self._write_reserved(wanted.name, wanted.spec, _manifest(found, use), use)
+        return await self._accepted(made, checked.warning)
+
+    async def patch(
+        self, caller: Caller, name: str, body: Any, *, expected: Expected, dry_run: bool = False
+    ) -> VirtualClusterRead:
+        """JSON merge patch {"spec": ...}; a patch that breaks a rule changes nothing.
+
+        PreconditionError when `expected` is not the stored revision. Team, mode and name stay.
+        """
+        change = spec_patch(body)
+        for _ in range(_TRIES):
+            found = await self._find(caller, name)
+            check_revision(found, expected)
+            before = stored(VirtualCluster, found)
+            if before.deleting:
+                raise _being_deleted(name)
+            spec = parse(VirtualClusterSpec, merge_patch(found["spec"], change), "/spec")
+            refuse_if_any(checks.immutable_problems(before.spec, spec))
+            checked = await self._check(caller, name, spec, before.spec)
+            reservations.check(checked.team, name, spec.quota)
+            if dry_run or spec == before.spec:
+                planned = before.model_copy(update={"spec": spec})
+                return virtual_cluster_read(planned, warning=checked.warning)
+            try:
+                wanted = {**found, "spec": spec.dump()}
+                made = await self._write_reserved(name, spec, wanted, None)
+            except StaleWriteError as error:
+                if expected is not None:
+                    raise changed(await self._find(caller, name)) from error
+                continue
+            return await self._accepted(made, checked.warning)
+        raise StaleWriteError(f"{name!r} changes too often just now; try again in a moment")
+
+    async def delete(
+        self, caller: Caller, name: str, *, expected: Expected, dry_run: bool = False
+    ) -> VirtualClusterRead:
+        """Ask for deletion; the worker takes down everything and then lets the name go.
+
+        Asking again is fine and answers with the same operation.
+        """
+        found = await self._find(caller, name)
+        check_revision(found, expected)
+        before = stored(VirtualCluster, found)
+        if dry_run or before.deleting:
+            return virtual_cluster_read(before)
+        if expected is None:
+            await self._cluster.delete(kinds.VIRTUAL_CLUSTER, name)
+        else:
+            try:
+                revision = before.metadata.resource_version
+                await self._cluster.delete_at(kinds.VIRTUAL_CLUSTER, name, revision)
+            except StaleWriteError as error:
+                raise changed(await self._find(caller, name)) from error
+        after = await self._cluster.find(kinds.VIRTUAL_CLUSTER, name)
+        if after is None or after["metadata"]["uid"] != before.metadata.uid:
+            return await self._gone_at_once(before)
+        return await self._accepted(after, None)
+
+    async def _gone_at_once(self, before: VirtualCluster) -> VirtualClusterRead:
+        """It had no finalizer, so no worker ever touched it: nothing to take down."""
+        await reservations.release(self._cluster, before.spec.team, before.name)
+        operation = f"{before.metadata.uid}.{before.metadata.generation + 1}"
+        return virtual_cluster_read(before, operation_id=operation)
+
+    async def _check(
+        self,
+        caller: Caller,
+        name: str,
+        spec: VirtualClusterSpec,
+        before: VirtualClusterSpec | None = None,
+    ) -> _Checked:
+        """Raise InvalidError with everything that is wrong with the spec, at once."""
+        team_object = await self._team(caller, spec.team)
+        team = stored(Team, team_object) if team_object else None
+        profile = await self._profile(spec.profile)
+        limits = reservations.limits_of(team_object) if team_object else {}
+        problems = [
+            *checks.spec_problems(spec),
+            *checks.team_problems(spec, team, limits),
+            *checks.profile_problems(spec, profile, team, before.profile if before else None),
+        ]
+        if before and before.profile != spec.profile:
+            problems += checks.downgrade_problems(await self._profile(before.profile), profile)
+        waiting, node_problems = await self._check_nodes(name, spec)
+        refuse_if_any([*problems, *node_problems])
+        assert team_object is not None
+        return _Checked(team_object, waiting)
+
+    async def _check_nodes(
+        self, name: str, spec: VirtualClusterSpec
+    ) -> tuple[str | None, list[FieldProblem]]:
+        if spec.mode != "dedicated" or not spec.replica_sets:
+            return None, []
+        inventory = await read_inventory(self._cluster, self._node_label)
+        if inventory is None:
+            return None, []
+        return inventory.waits_for(name, spec.replica_sets), inventory.problems(spec.replica_sets)
+
+    async def _write_reserved(
+        self, name: str, spec: VirtualClusterSpec, manifest: Object, use: Idempotency | None
+    ) -> Object:
+        """Reserve, write, settle; a write that did not happen leaves nothing reserved."""
+        create = "resourceVersion" not in manifest["metadata"]
+        try:
+            key = await reservations.note(self._cluster, spec.team, name, spec.quota)
+        except NotFoundError as error:
+            raise InvalidError(f"Team {spec.team!r} was deleted just now") from error
+        try:
+            made = await (
+                self._cluster.create(manifest) if create else self._cluster.replace(manifest)
+            )
+        except UnavailableError:
+            # Written or not, we cannot know: the note keeps its share until it expires.
+            raise
+        except AtollError as error:
+            await reservations.undo(self._cluster, spec.team, key)
+            earlier = await find_earlier(self._cluster, kinds.VIRTUAL_CLUSTER, use)
+            if earlier and error.code == "exists":
+                return earlier
+            raise _taken(name) if error.code == "exists" else error from error
+        try:
+            await reservations.settle(self._cluster, spec.team, name, key)
+        except AtollError as error:  # what is noted still counts; the worker settles it
+            log.warning(
+                "reservation.unsettled", team=spec.team, virtual_cluster=name, error=error.code
+            )
+        return made
+
+    async def _accepted(self, made: Object, warning: str | None) -> VirtualClusterRead:
+        found = stored(VirtualCluster, made)
+        self._feed.observe(made)
+        sent = await self._dispatch.send(VirtualCluster.KIND, found.name, found.metadata.generation)
+        words = [w for w in (warning, None if sent else _QUEUE_AWAY) if w]
+        return virtual_cluster_read(found, warning=" ".join(words) or None)
+
+    def _replayed(self, earlier: Object) -> VirtualClusterRead:
+        found = stored(VirtualCluster, earlier)
+        return virtual_cluster_read(found, operation_id=f"{found.metadata.uid}.1")
+
+    async def _refuse_taken(self, name: str) -> None:
+        existing = await self._cluster.find(kinds.VIRTUAL_CLUSTER, name)
+        if existing is not None:
+            raise _being_deleted(name) if _deleting(existing) else _taken(name)
+
+    async def _team(self, caller: Caller, name: str) -> Object | None:
+        if not (can_exist(name) and may_see(caller, name)):
+            return None
+        return await self._cluster.find(kinds.TEAM, name)
+
+    async def _profile(self, name: str) -> Profile | None:
+        found = await self._cluster.find(kinds.PROFILE, name) if can_exist(name) else None
+        return stored(Profile, found) if found else None
+
+    async def _list(self) -> list[VirtualCluster]:
+        found = []
+        for item in await self._cluster.items(kinds.VIRTUAL_CLUSTER):
+            try:
+                found.append(stored(VirtualCluster, item))
+            except StoredInvalidError:
+                continue  # one broken object must not hide the others
+        return found
+
+    async def _find(self, caller: Caller, name: str) -> Object:
+        found = await self._cluster.find(kinds.VIRTUAL_CLUSTER, name) if can_exist(name) else None
+        if found is None or not may_see(caller, str(found["spec"].get("team", ""))):
+            raise NotFoundError(f"There is no virtual cluster {name!r}, or you may not see it")
+        return found
+
+
+def _manifest(wanted: VirtualCluster, use: Idempotency | None) -> Object:
+    manifest = wanted.manifest()
+    manifest["metadata"]["labels"] = {LABEL_TEAM: wanted.spec.team}
+    manifest["metadata"]["finalizers"] = [FINALIZER]
+    if use:
+        use.mark(manifest)
+    return manifest
+
+
+def _deleting(found: Mapping[str, Any]) -> bool:
+    return bool(found["metadata"].get("deletionTimestamp"))
+
+
+def _taken(name: str) -> ConflictError:
+    return ConflictError(
+        f"Virtual cluster {name!r} exists already; choose another name, or PATCH the one that exists",
+        code="exists",
+        fields=(FieldProblem("/name", "is taken"),),
+    )
+
+
+def _being_deleted(name: str) -> ConflictError:
+    return ConflictError(
+        f"Virtual cluster {name!r} is being deleted; wait until it is gone",
+        code="deleting",
+        fields=(FieldProblem("/name", "is being deleted"),),
+    )

@@ -1,0 +1,71 @@
+"""The door to the queue on a real Redis: what a hint is, and what a dead broker costs."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from atoll.dispatch import QUEUE, TASK, Dispatch, celery_app
+from atoll.settings import Settings
+
+
+@pytest.fixture
+def dispatch(redis_url: str) -> Iterator[Dispatch]:
+    made = Dispatch(Settings(broker_url=redis_url))
+    yield made
+    made.close()
+
+
+async def test_a_hint_is_json_and_carries_three_things(dispatch: Dispatch, redis_url: str) -> None:
+    assert await dispatch.alive()
+    assert await dispatch.send("VirtualCluster", "mine", 7)
+    with redis.Redis.from_url(redis_url) as seen:
+        (raw,) = seen.lrange(QUEUE, 0, -1)
+        message: dict[str, Any] = json.loads(raw)
+        assert message["content-type"] == "application/json"
+        assert message["headers"]["task"] == TASK
+        kwargs = "{'kind': 'VirtualCluster', 'name': 'mine', 'generation': 7}"
+        assert message["headers"]["kwargsrepr"] == kwargs
+        assert seen.keys("celery-task-meta-*") == []
+
+
+async def test_a_dead_broker_costs_a_second_once_and_is_found_again(redis_url: str) -> None:
+    dispatch = Dispatch(Settings(broker_url="redis://127.0.0.1:9/0"))
+    try:
+        start = time.monotonic()
+        assert not await dispatch.send("VirtualCluster", "x", 1)
+        assert time.monotonic() - start < 1.5
+        start = time.monotonic()
+        assert not await dispatch.send("VirtualCluster", "x", 1)
+        assert time.monotonic() - start < 0.05
+        assert not await dispatch.alive()
+    finally:
+        dispatch.close()
+
+
+async def test_a_broker_that_lost_everything_takes_hints_again(
+    dispatch: Dispatch, redis_url: str
+) -> None:
+    assert await dispatch.send("VirtualCluster", "x", 1)
+    with redis.Redis.from_url(redis_url) as seen:
+        seen.flushall()
+        seen.client_kill_filter(_type="normal", skipme=True)
+        sent = await dispatch.send("VirtualCluster", "x", 2) or (
+            await dispatch.alive() and await dispatch.send("VirtualCluster", "x", 2)
+        )
+        assert sent
+        assert seen.llen(QUEUE) == 1
+
+
+def test_both_sides_agree_on_how_to_fail() -> None:
+    conf = celery_app(Settings()).conf
+    assert conf.task_acks_late
+    assert conf.task_reject_on_worker_lost
+    assert conf.worker_prefetch_multiplier == 1
+    assert list(conf.accept_content) == ["json"]
+    assert conf.result_backend is None
+    assert conf.task_soft_time_limit < conf.task_time_limit
+    assert conf.task_time_limit < conf.broker_transport_options["visibility_timeout"]
