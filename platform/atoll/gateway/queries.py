@@ -1,0 +1,33 @@
+"""Query parameters that several routes share."""
+
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query
+from pydantic import BaseModel, Field
+
+from atoll.application.pages import LIMIT, LIMIT_MOST, PageAsk
+from atoll.domain.names import RAY_NAMESPACE
+
+
+def _page(
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MOST)] = LIMIT, cursor: str | None = None
+) -> PageAsk:
+    return PageAsk(limit, cursor)
+
+
+Ask = Annotated[PageAsk, Depends(_page)]
+DryRun = Annotated[
+    Literal["server"] | None, Query(description="Validate and answer, write nothing")
+]
+Namespace = Annotated[
+    str, Query(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="Namespace inside")
+]
+
+
+class LogQuery(BaseModel):
+    """Which log of a Ray cluster, and how much of it."""
+
+    pod: str = Field("head", description="`head`, or the name of a pod of the Ray cluster")
+    follow: bool = False
+    tail: int | None = Field(None, ge=0, le=100_000, description="Last lines only")
+    namespace: Namespace = RAY_NAMESPACE
