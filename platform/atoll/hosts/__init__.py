@@ -1,0 +1,1 @@
+"""Hosts: what `atoll up` needs to have a cluster to work on."""

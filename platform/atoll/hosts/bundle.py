@@ -1,0 +1,193 @@
+"""A bundle: a folder with the charts and images of profiles, for hosts without a network.
+
+- index.json: what is in it, with the SHA-256 of every file
+- charts/*.tgz: chart archives as `helm pull` gives them
+- images/*.tar: image archives as `docker save` writes them
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atoll.hosts.errors import BundleError
+
+Manifest = dict[str, Any]
+REPOSITORIES = {
+    "vcluster": "https://charts.loft.sh",
+    "kuberay-operator": "https://ray-project.github.io/kuberay-helm/",
+    "volcano": "https://volcano-sh.github.io/helm-charts",
+}
+KUBERNETES_IMAGE = "ghcr.io/loft-sh/kubernetes"
+RAY_IMAGE = "docker.io/rayproject/ray"
+REDIS_IMAGE = "docker.io/library/redis"
+REWRITE_IMAGE = "mirror.gcr.io/library/alpine:3.20"
+"""The image with which vcluster rewrites the host names of StatefulSet pods."""
+COREDNS = {"1.35": "1.14.1", "1.36": "1.14.2"}
+"""The CoreDNS that vcluster starts, by the minor version of its Kubernetes."""
+_TESTED = {KUBERNETES_IMAGE: ("v1.36.3", "v1.35.4"), RAY_IMAGE: ("2.60.0", "2.56.1")}
+"""Versions of a profile where the bundle has charts alone (the sandbox, or a registry)."""
+
+
+@dataclass(frozen=True)
+class ChartFile:
+    """A chart archive of the bundle; `file` is relative to the bundle's folder."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image archive of the bundle."""
+
+    reference: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder and what its index says is in it."""
+
+    folder: Path
+    charts: tuple[ChartFile, ...]
+    images: tuple[ImageFile, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Bundle":
+        """Read the index. BundleError when there is none or it cannot be understood."""
+        path = folder / "index.json"
+        try:
+            index = json.loads(path.read_text())
+            charts = tuple(_known(ChartFile, entry) for entry in index["charts"])
+            images = tuple(_known(ImageFile, entry) for entry in index["images"])
+        except FileNotFoundError:
+            raise BundleError(f"{folder} is no bundle: it has no index.json.") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"{path} is not an index of a bundle: {error!r}.") from error
+        return cls(folder, charts, images)
+
+    def problems(self, profiles: Iterable[Manifest] = ()) -> list[str]:
+        """What is wrong: files that are missing or altered, and what a profile needs and lacks."""
+        found = [text for entry in (*self.charts, *self.images) if (text := self._wrong(entry))]
+        references = {image.reference for image in self.images}
+        for profile in profiles:
+            name = profile["metadata"]["name"]
+            lacking = [ref for ref in needed_images(profile["spec"]) if ref not in references]
+            found += [
+                f"profile {name}: image {reference} is not in the bundle" for reference in lacking
+            ]
+        return found
+
+    def _wrong(self, entry: ChartFile | ImageFile) -> str | None:
+        path = self.folder / entry.file
+        if not path.is_file():
+            return f"{entry.file} is missing"
+        actual = sha256(path)
+        if actual != entry.sha256:
+            return f"{entry.file} is altered: SHA-256 {actual}, the index says {entry.sha256}"
+        return None
+
+    def profiles(self) -> list[Manifest]:
+        """Profile `default` of the newest versions, and `previous` of those before, if any."""
+        newest = self._spec(0)
+        made = [_profile("default", newest, "The newest tested versions")]
+        before = self._spec(1)
+        if before != newest:
+            made.append(_profile("previous", before, "The versions before the newest"))
+        return made
+
+    def _spec(self, back: int) -> Manifest:
+        """The spec of the versions `back` steps before the newest, or the oldest there is."""
+        return {
+            "kubernetes": {
+                "version": self._tag(KUBERNETES_IMAGE, back).removeprefix("v"),
+                "image": KUBERNETES_IMAGE,
+            },
+            "vcluster": {"chart": self._chart("vcluster", back)},
+            "kuberay": {"chart": self._chart("kuberay-operator", back)},
+            "scheduler": {"name": "volcano", "chart": self._chart("volcano", back)},
+            "ray": {"version": self._tag(RAY_IMAGE, back), "image": RAY_IMAGE},
+            "redis": {"image": f"{REDIS_IMAGE}:{self._tag(REDIS_IMAGE, 0, '7')}"},
+        }
+
+    def _chart(self, name: str, back: int) -> Manifest:
+        there = sorted((c for c in self.charts if c.name == name), key=lambda c: _order(c.version))
+        if not there:
+            raise BundleError(f"{self.folder} has no chart {name}; a profile needs one.")
+        chart = there[max(-1 - back, -len(there))]
+        return {
+            "repository": REPOSITORIES[name],
+            "name": name,
+            "version": chart.version,
+            "digest": f"sha256:{chart.sha256}",
+        }
+
+    def _tag(self, image: str, back: int, default: str = "") -> str:
+        prefix = f"{image}:"
+        tags = [
+            i.reference.removeprefix(prefix) for i in self.images if i.reference.startswith(prefix)
+        ]
+        tags = sorted(tags or _TESTED.get(image, (default,)), key=_order)
+        return tags[max(-1 - back, -len(tags))]
+
+
+def needed_images(spec: Mapping[str, Any]) -> list[str]:
+    """References of every image that virtual clusters of a profile's spec start."""
+    kubernetes, ray = spec["kubernetes"], spec["ray"]
+    volcano = spec["scheduler"]["chart"]["version"]
+    minor = ".".join(kubernetes["version"].split(".")[:2])
+    images = [
+        f"ghcr.io/loft-sh/vcluster-oss:{spec['vcluster']['chart']['version']}",
+        f"{kubernetes.get('image', KUBERNETES_IMAGE)}:v{kubernetes['version']}",
+        f"quay.io/kuberay/operator:v{spec['kuberay']['chart']['version']}",
+        f"docker.io/volcanosh/vc-scheduler:v{volcano}",
+        f"docker.io/volcanosh/vc-controller-manager:v{volcano}",
+        f"{ray.get('image', RAY_IMAGE)}:{ray['version']}",
+        spec.get("redis", {}).get("image", f"{REDIS_IMAGE}:7"),
+        REWRITE_IMAGE,
+    ]
+    if minor in COREDNS:
+        images.append(f"docker.io/coredns/coredns:{COREDNS[minor]}")
+    return images
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_index(folder: Path, charts: Iterable[Manifest], images: Iterable[Manifest]) -> None:
+    """Write the index of a bundle at once."""
+    fresh = folder / "index.json.new"
+    fresh.write_text(json.dumps({"charts": list(charts), "images": list(images)}, indent=2) + "\n")
+    fresh.replace(folder / "index.json")
+
+
+def _known(kind: Any, entry: Mapping[str, Any]) -> Any:
+    file = Path(entry["file"])
+    if file.is_absolute() or ".." in file.parts:
+        raise ValueError(f"file {str(file)!r} lies outside the bundle")
+    return kind(**{key: entry[key] for key in kind.__dataclass_fields__})
+
+
+def _profile(name: str, spec: Manifest, description: str) -> Manifest:
+    return {
+        "apiVersion": "atoll.dev/v1alpha1",
+        "kind": "Profile",
+        "metadata": {"name": name},
+        "spec": {"description": description, **spec},
+    }
+
+
+def _order(version: str) -> tuple[tuple[int, ...], bool, str]:
+    """Sorts versions by their numbers; a pre-release comes before its release."""
+    numbers, dash, rest = version.removeprefix("v").partition("-")
+    return tuple(int(part) for part in re.findall(r"\d+", numbers)), not dash, rest

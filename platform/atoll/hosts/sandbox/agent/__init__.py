@@ -1,0 +1,1 @@
+"""The sandbox's agent: plays kubelet, syncers and the stand-in controllers."""
