@@ -1,0 +1,1 @@
+"""The demonstration job: runs on Ray, so it imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""What `atoll up`, `atoll down` and `atoll status` do on this machine."""

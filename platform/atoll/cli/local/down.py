@@ -1,0 +1,81 @@
+"""`atoll down`: nothing of a platform is left."""
+
+import asyncio
+import shutil
+import time
+from pathlib import Path
+
+from atoll.cli import contexts
+from atoll.cli.local import nodes
+from atoll.cli.local.place import Place, State
+from atoll.cli.local.steps import Steps
+from atoll.cli.local.up import context_name
+from atoll.cli.session import Session
+from atoll.cli.waiting import Waiter
+from atoll.client import Atoll
+from atoll.cluster.bootstrap import uninstall
+from atoll.cluster.client import Cluster
+from atoll.errors import AtollError
+from atoll.hosts.kind import Kind
+from atoll.hosts.sandbox import Sandbox
+from atoll.settings import Settings
+
+
+def run(session: Session, place: Place, timeout: float) -> None:
+    """Remove virtual clusters (where the host stays), processes, host and state."""
+    steps, state = Steps(session.say), place.state
+    if state is None and not place.root.exists():
+        session.say(f"There is no platform {place.name}.")
+        return
+    if state is not None and state.host == "kubeconfig":
+        _empty_host(place, state, steps, timeout)
+    with steps.step("Processes") as note:
+        note(", ".join(place.platform.stop()) or "none ran")
+    with steps.step("Host"):
+        Sandbox(place.name, place.sandbox).down()
+        if state is not None and state.host == "kind":
+            Kind(place.name, place.kind, session.say).down()
+    if state is not None and state.host == "kubeconfig" and state.kubeconfig:
+        with steps.step("Custom resources, policies and labels"):
+            asyncio.run(_clean_host(Path(state.kubeconfig), state.labelled))
+    with contexts.changing() as known:
+        known.contexts.pop(context_name(place), None)
+        if known.current == context_name(place):
+            known.current = next(iter(known.contexts), None)
+    left = [s.name for s in place.platform.states() if s.alive]
+    if left:
+        raise AtollError(f"These processes did not end: {', '.join(left)}.")
+    shutil.rmtree(place.root)
+    session.say(f"Platform {place.name} is gone ({steps.total:.1f} s).")
+
+
+def _empty_host(place: Place, state: State, steps: Steps, timeout: float) -> None:
+    """Delete every virtual cluster and prove that it is gone; needs the platform running."""
+    address = place.platform.port("api")
+    alive = {s.name for s in place.platform.states() if s.alive}
+    if address is None or not {"api", "worker"} <= alive:
+        raise AtollError(
+            f"The platform does not run, and its virtual clusters on {state.kubeconfig} must be "
+            "deleted by it.",
+            extra={"next": f"atoll up --no-demo --name {place.name}, then atoll down again"},
+        )
+    deadline = time.monotonic() + timeout
+    with Atoll(address["url"], place.token()) as client:
+        inner = Session(connected=client)
+        going = [
+            found if found.deleting_since else client.virtual_clusters.delete(found.name) or found
+            for found in client.virtual_clusters.all()
+        ]
+        for found in going:
+            with steps.step(f"Virtual cluster {found.name}"):
+                Waiter(inner, max(deadline - time.monotonic(), 1)).gone(found)
+        for team in client.teams.all():
+            client.teams.delete(team.name)
+        for profile in client.profiles.all():
+            client.profiles.delete(profile.name)
+
+
+async def _clean_host(kubeconfig: Path, labelled: list[str]) -> None:
+    await nodes.unlabel(kubeconfig, labelled)
+    async with Cluster.from_file(kubeconfig) as cluster:
+        await uninstall(cluster, Settings(kubeconfig=kubeconfig))
