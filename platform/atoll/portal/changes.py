@@ -1,0 +1,155 @@
+"""Pages that change or delete a virtual cluster, with the revision that the person saw."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from atoll.application.nodes import read_inventory
+from atoll.contract.virtual_clusters import VirtualClusterRead
+from atoll.errors import AtollError, PreconditionError
+from atoll.portal.forms import (
+    Form,
+    differences,
+    edit_patch,
+    edit_values,
+    place_in_form,
+    quota_fields,
+)
+from atoll.portal.pages import held, node_templates, what_goes
+from atoll.portal.problems import ProblemView, problem_view
+from atoll.portal.virtual_clusters import ray_of
+from atoll.portal.visits import PortalRoute, Visit, WriteVisit, go, typed
+
+router = APIRouter(include_in_schema=False, route_class=PortalRoute)
+_TRIES = 5
+Change = Callable[[Visit, VirtualClusterRead], Awaitable[None]]
+
+
+@router.get("/virtual-clusters/{name}/edit")
+async def edit_page(name: str, visit: WriteVisit) -> Response:
+    """The form with what is asked for now."""
+    vc = await visit.use_cases.virtual_clusters.get(visit.caller, name)
+    return await _edit_page(visit, vc, Form(edit_values(vc)))
+
+
+@router.post("/virtual-clusters/{name}/edit")
+async def edit(name: str, request: Request, visit: WriteVisit) -> Response:
+    """Write what differs, unless somebody asked for something else in between."""
+    values = await typed(request)
+    cases = visit.use_cases.virtual_clusters
+    try:
+        await _at_what_was_seen(visit, name, values, _patch(values))
+    except AtollError as error:
+        vc = await cases.get(visit.caller, name)
+        problem = problem_view(error, lambda field: place_in_form(vc, field))
+        differs: list[tuple[str, str, str]] = []
+        if isinstance(error, PreconditionError):
+            problem, differs = _overtaken(error), differences(vc, values)
+        form = Form(values, problem.wrong)
+        return await _edit_page(
+            visit, vc, form, status=error.status, problem=problem, differs=differs
+        )
+    return go(f"/virtual-clusters/{name}")
+
+
+def _patch(values: Mapping[str, str]) -> Change:
+    async def patch(visit: Visit, vc: VirtualClusterRead) -> None:
+        await visit.use_cases.virtual_clusters.patch(
+            visit.caller, vc.name, edit_patch(vc, values), expected=frozenset({vc.revision})
+        )
+
+    return patch
+
+
+async def _delete(visit: Visit, vc: VirtualClusterRead) -> None:
+    await visit.use_cases.virtual_clusters.delete(
+        visit.caller, vc.name, expected=frozenset({vc.revision})
+    )
+
+
+async def _at_what_was_seen(
+    visit: Visit, name: str, values: Mapping[str, str], change: Change
+) -> None:
+    """Make a change if what is asked for is still what the person saw.
+
+    A busy worker writes status every second, which makes a new revision each time. A person
+    saw a wish, not a status: so `seen` names uid and generation, and the write itself is tied
+    to the revision we compare it with. Raises PreconditionError when the wish is another.
+    """
+    for _ in range(_TRIES):
+        vc = await visit.use_cases.virtual_clusters.get(visit.caller, name)
+        if vc.operation.id != values.get("seen"):
+            break
+        try:
+            await change(visit, vc)
+        except PreconditionError:
+            continue
+        return
+    raise PreconditionError(f"{name!r} has changed since you opened this page")
+
+
+def _overtaken(error: PreconditionError) -> ProblemView:
+    return ProblemView(
+        "It changed while you were typing",
+        "Somebody changed this virtual cluster after you opened the form.",
+        "Look at what it says now, then save again to keep your values, or cancel to drop them.",
+        error.code,
+        error.status,
+    )
+
+
+async def _edit_page(
+    visit: Visit, vc: VirtualClusterRead, form: Form, *, status: int = 200, **values: Any
+) -> Response:
+    cases = visit.use_cases
+    team, inventory = await asyncio.gather(
+        cases.teams.get(visit.caller, vc.spec.team),
+        read_inventory(cases.cluster, visit.settings.node_label),
+    )
+    shown: dict[str, Any] = {
+        "vc": vc,
+        "form": form,
+        "problem": None,
+        "differs": [],
+        "quota_fields": quota_fields(team, vc.spec.quota),
+        "templates": node_templates(inventory, vc.name),
+    }
+    return visit.page("edit.html", status, section="virtual-clusters", **(shown | values))
+
+
+@router.get("/virtual-clusters/{name}/delete")
+async def delete_page(name: str, visit: WriteVisit) -> Response:
+    """Says what goes and what stays, and asks."""
+    vc = await visit.use_cases.virtual_clusters.get(visit.caller, name)
+    return await _delete_page(visit, vc)
+
+
+@router.post("/virtual-clusters/{name}/delete")
+async def delete(name: str, request: Request, visit: WriteVisit) -> Response:
+    """Ask for deletion of the very object that the person saw."""
+    values = await typed(request)
+    try:
+        await _at_what_was_seen(visit, name, values, _delete)
+    except AtollError as error:
+        vc = await visit.use_cases.virtual_clusters.get(visit.caller, name)
+        if vc.deleting_since:  # pressed twice
+            return go(f"/virtual-clusters/{name}")
+        return await _delete_page(visit, vc, problem=problem_view(error), status=error.status)
+    return go(f"/virtual-clusters/{name}")
+
+
+async def _delete_page(
+    visit: Visit, vc: VirtualClusterRead, *, problem: ProblemView | None = None, status: int = 200
+) -> Response:
+    ray = await ray_of(visit, vc)
+    known = ray is not None and not ray.trouble
+    goes = what_goes(
+        vc, len(ray.clusters) if ray and known else None, len(ray.jobs) if ray and known else None
+    )
+    return visit.page(
+        "delete.html", status, section="virtual-clusters", vc=vc, problem=problem, goes=goes,
+        held=held(vc.spec.quota), now=datetime.now(UTC),
+    )  # fmt: skip

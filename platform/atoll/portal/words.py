@@ -1,0 +1,210 @@
+"""The words of the portal: what each step, phase and reason means for a person.
+
+A reason that is not listed is shown split into words, and its message always stands beside it, so a
+new reason of the worker is never hidden.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from atoll.resources.meta import Condition
+from atoll.resources.virtual_clusters import Phase, StepState
+
+Tone = Literal["good", "busy", "calm", "warn", "bad"]
+
+
+@dataclass(frozen=True)
+class StepWords:
+    """One step: what is being done, what is true afterwards, and what is undone on deletion."""
+
+    doing: str
+    done: str
+    undoing: str
+
+
+STEPS: dict[str, StepWords] = {
+    "Admitted": StepWords(
+        "Reserving the quota", "The team's quota is reserved", "Giving the quota back"
+    ),
+    "NamespaceReady": StepWords(
+        "Making the host namespace", "The host namespace is there", "Removing the host namespace"
+    ),
+    "GuardRailsReady": StepWords(
+        "Setting the guard rails",
+        "Quota, limits and network rules hold on the host",
+        "Removing the guard rails",
+    ),
+    "NodesReady": StepWords("Assigning nodes", "Its nodes are assigned", "Giving the nodes back"),
+    "RedisReady": StepWords(
+        "Starting Redis", "Redis keeps the state of Ray heads", "Removing Redis and its data"
+    ),
+    "ControlPlaneReady": StepWords(
+        "Starting the control plane",
+        "The Kubernetes API of the virtual cluster answers",
+        "Removing the control plane and its data",
+    ),
+    "AccessReady": StepWords(
+        "Opening access", "Kubeconfig and gateway access work", "Closing access"
+    ),
+    "OperatorReady": StepWords("Installing KubeRay", "KubeRay is running", "Removing KubeRay"),
+    "SchedulerReady": StepWords(
+        "Installing the gang scheduler", "The gang scheduler is running", "Removing the scheduler"
+    ),
+    "QueueReady": StepWords(
+        "Setting up the team's queue", "The team's queue is open", "Removing the queue"
+    ),
+    "PoliciesReady": StepWords(
+        "Setting admission policies",
+        "Every Ray cluster is gang-scheduled and fault tolerant",
+        "Removing admission policies",
+    ),
+    "RayClustersReady": StepWords(
+        "Starting the Ray clusters", "The Ray clusters asked for are ready", "Stopping Ray clusters"
+    ),
+    "ProbeReady": StepWords(
+        "Probing it as a user would", "A probe from the user's side passed", "Stopping the probe"
+    ),
+}
+
+REASONS: dict[str, str] = {
+    # as it should be
+    "Ready": "Everything that was asked for is there",
+    "Done": "Done",
+    "Gone": "Gone, checked",
+    "Closed": "Closed, checked",
+    # on the way
+    "NotLookedYet": "Nobody has looked yet",
+    "Planned": "Planned, not begun",
+    "Reserving": "Being reserved",
+    "Making": "Being made",
+    "Writing": "Being written",
+    "Installing": "Being installed",
+    "Upgrading": "Being upgraded",
+    "Starting": "Starting",
+    "Labelling": "Nodes are being marked as its own",
+    "SyncerStarting": "The virtual cluster is filling up with its first objects",
+    "ExportingKubeconfig": "Its API runs; the way in is being made",
+    "RayClustersStarting": "Ray heads and workers are starting",
+    "NotEnoughNodes": "Too few free nodes of that template",
+    # on the way out
+    "Removing": "Being removed",
+    "Uninstalling": "Being uninstalled",
+    "Unlabelling": "Nodes are being given back",
+    "GivingBack": "The reservation is being given back",
+    "Closing": "Being closed",
+    "StoppingRay": "Ray clusters are being stopped",
+    "NamespaceTerminating": "Kubernetes is removing what is in it",
+    # trouble
+    "NotThereYet": "Something it needs is not there yet",
+    "NotAnswering": "It does not answer",
+    "ApiUnavailable": "The Kubernetes API does not answer",
+    "ChangedMeanwhile": "Somebody else wrote at the same moment; will be tried again",
+    "Refused": "Kubernetes refused it",
+    "QuotaExceeded": "The team's quota does not leave enough",
+    "ChartMissing": "A chart cannot be found",
+    "ChartDigestMismatch": "A chart is not the one that the profile pinned",
+    "RepositoryUnreachable": "The chart repository does not answer",
+}
+
+_ALIASES = {"Admission": "Admitted"}
+_STATES: dict[StepState, tuple[str, Tone]] = {
+    "waiting": ("Waiting", "calm"),
+    "running": ("Running", "busy"),
+    "done": ("Done", "good"),
+    "failed": ("Failed", "bad"),
+}
+_PHASES: dict[Phase, Tone] = {
+    "Pending": "calm",
+    "Provisioning": "busy",
+    "Ready": "good",
+    "Degraded": "warn",
+    "Failed": "bad",
+    "Deleting": "busy",
+}
+_RAY: dict[str, Tone] = {
+    "ready": "good",
+    "pending": "busy",
+    "suspended": "calm",
+    "failed": "bad",
+    "deleting": "busy",
+    "PENDING": "calm",
+    "RUNNING": "busy",
+    "SUCCEEDED": "good",
+    "FAILED": "bad",
+    "STOPPED": "warn",
+}
+_BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def split_words(name: str) -> str:
+    """PascalCase as words: "WaitingForNodes" -> "Waiting for nodes"."""
+    parts = _BREAK.split(name)
+    return " ".join(
+        [parts[0], *(p if p.isupper() and len(p) > 1 else p.lower() for p in parts[1:])]
+    )
+
+
+def reason_words(reason: str) -> str:
+    """What a one-word reason means; unknown ones are split into words."""
+    if reason in REASONS:
+        return REASONS[reason]
+    if reason.startswith("WaitingFor"):
+        step = find_step(reason.removeprefix("WaitingFor"))
+        return f"Waits until this is so: {step.done}" if step else split_words(reason)
+    return split_words(reason)
+
+
+def find_step(name: str) -> StepWords | None:
+    """The words of a step by its name ("control-plane") or its condition ("ControlPlaneReady")."""
+    pascal = "".join(part[:1].upper() + part[1:] for part in name.split("-"))
+    return STEPS.get(_ALIASES.get(pascal, pascal)) or STEPS.get(f"{pascal}Ready")
+
+
+def step_words(name: str, title: str, *, deleting: bool = False) -> str:
+    """What is being done in a step, as the first words of a sentence."""
+    words = find_step(name)
+    if words is None:
+        return title or split_words(name)
+    return words.undoing if deleting else words.doing
+
+
+def state_words(state: StepState) -> tuple[str, Tone]:
+    """The word and the tone of a step's state."""
+    return _STATES[state]
+
+
+def phase_tone(phase: Phase) -> Tone:
+    """The tone of a phase's badge."""
+    return _PHASES[phase]
+
+
+def ray_tone(state: str) -> Tone:
+    """The tone of a Ray cluster's or job's state."""
+    return _RAY.get(state, "calm")
+
+
+@dataclass(frozen=True)
+class ConditionWords:
+    """A condition for a person: what is claimed, whether it holds, why."""
+
+    claim: str
+    answer: str
+    tone: Tone
+    why: str
+
+
+def condition_words(condition: Condition) -> ConditionWords:
+    """The condition in words."""
+    step = STEPS.get(condition.type)
+    if condition.type == "Ready":
+        claim = "It is ready to use"
+    else:
+        claim = step.done if step else split_words(condition.type)
+    answers: dict[str, tuple[str, Tone]] = {
+        "True": ("Yes", "good"),
+        "False": ("No", "warn"),
+        "Unknown": ("Not known yet", "calm"),
+    }
+    answer, tone = answers[condition.status]
+    return ConditionWords(claim, answer, tone, reason_words(condition.reason))
