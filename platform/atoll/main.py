@@ -9,34 +9,16 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from types import FrameType
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 
+from atoll.serving import Listener, Serving
 from atoll.settings import Settings, get_settings
 from atoll.telemetry import logs
 from atoll.telemetry.ports import remove_port_file, write_port_file
 
-_GRACE_SECONDS = 10
 log = structlog.get_logger(__name__)
-
-
-class _Server(uvicorn.Server):
-    """Ends event streams as soon as it is told to stop; they would hold it up otherwise."""
-
-    def __init__(self, config: uvicorn.Config, on_exit: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_exit = on_exit
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End the streams and stop; a second interrupt stops at once. A wished end is no failure, so
-        the signal is not raised again afterwards, as uvicorn would.
-        """
-        self._on_exit()
-        self.force_exit = self.should_exit and sig == signal.SIGINT
-        self.should_exit = True
 
 
 def build_api(settings: Settings) -> FastAPI:
@@ -58,42 +40,47 @@ def build_gateway(settings: Settings) -> FastAPI:
 _BUILDERS: dict[str, Callable[[Settings], FastAPI]] = {"api": build_api, "gateway": build_gateway}
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The socket to serve on; bound here, so that a port of 0 is known before anybody asks."""
-    family = socket.AF_INET6 if ":" in settings.listen_host else socket.AF_INET
-    bound = socket.socket(family)
+def listeners(process: str, settings: Settings) -> list[Listener]:
+    """The sockets to serve on; bound here, so that a port of 0 is known before anybody asks.
+
+    The gateway has a second one with TLS when it is given a certificate: kubectl sends its tokens
+    over nothing else. ValueError when the certificate or its key is missing.
+    """
+    found = [Listener(_bound(settings.listen_host, settings.listen_port))]
+    certificate, key = settings.tls_cert_file, settings.tls_key_file
+    if process != "gateway" or not (certificate or key):
+        return found
+    if certificate is None or key is None:
+        raise ValueError("Of ATOLL_TLS_CERT_FILE and ATOLL_TLS_KEY_FILE one is missing")
+    bound = _bound(settings.listen_host, settings.listen_tls_port)
+    return [*found, Listener(bound, certificate, key)]
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind((settings.listen_host, settings.listen_port))
+    bound.bind((host, port))
     return bound
 
 
 def run(process: str, settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     logs.configure(process, settings.log_level)
-    bound = listen(settings)
-    port: int = bound.getsockname()[1]
+    plain, *tls = listeners(process, settings)
     if process == "api" and "api_url" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"api_url": f"http://{settings.listen_host}:{port}"})
+        url = f"http://{settings.listen_host}:{plain.port}"
+        settings = settings.model_copy(update={"api_url": url})
     app = _BUILDERS[process](settings)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-        lifespan="on",
-    )
-    server = _Server(config, on_exit=lambda: _close_streams(app))
-    write_port_file(settings, process, port)
-    log.info("listening", url=f"http://{settings.listen_host}:{port}")
+    serving = Serving(app, [plain, *tls], on_exit=lambda: _close_streams(app))
+    write_port_file(settings, process, plain.port, tls[0].port if tls else None)
+    log.info("listening", ports=[listener.port for listener in (plain, *tls)])
     try:
-        server.run(sockets=[bound])
+        served = serving.run()
     finally:
         remove_port_file(settings, process)
-        bound.close()
-    return 0 if server.started else 1
+        for listener in (plain, *tls):
+            listener.bound.close()
+    return 0 if served else 1
 
 
 def _close_streams(app: FastAPI) -> None:

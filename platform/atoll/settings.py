@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         0, description="Port of the gateway's second, TLS listener; 0 lets the system choose"
     )
     tls_cert_file: Path | None = Field(
-        None, description="Certificate chain (PEM) of the gateway's TLS listener; None means no such listener"
+        None, description="Certificate chain (PEM) of the gateway's TLS listener; None: it has none"
     )
     tls_key_file: Path | None = Field(
         None, description="Private key (PEM) of the gateway's TLS listener"
@@ -82,7 +82,8 @@ class Settings(BaseSettings):
         None, description="Port of /metrics for processes without HTTP; 0 = any"
     )
     sandbox: str | None = Field(
-        None, description="Set on a sandbox: the sentence every page shows, saying what is simulated"
+        None,
+        description="Set on a sandbox: the sentence every page shows, saying what is simulated",
     )
     runtime_dir: Path | None = Field(
         None, description="Folder where a process writes its port file"

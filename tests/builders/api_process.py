@@ -84,4 +84,4 @@ def profile(name: str, kubernetes: str = "1.36.3") -> dict[str, Any]:
 
 def wanted(name: str, team: str, **spec: Any) -> dict[str, Any]:
     """A body for POST virtual-clusters."""
-    return {"name": name, "spec": {"team": team, "mode": "shared", **spec}}
+    return {"name": name, "spec": {"team": team, "mode": "dedicated", **spec}}

@@ -9,7 +9,17 @@ import httpx2
 from fastapi import APIRouter, FastAPI
 
 from atoll import __version__
-from atoll.api import docs, events, forward, operations, platform, problems, profiles, teams
+from atoll.api import (
+    docs,
+    events,
+    forward,
+    operations,
+    platform,
+    problems,
+    profiles,
+    sockets,
+    teams,
+)
 from atoll.api import virtual_clusters as virtual_cluster_routes
 from atoll.api.edge import Edge
 from atoll.api.openapi import finish
@@ -44,6 +54,7 @@ def create_app(settings: Settings, *, portal: APIRouter | None = None) -> FastAP
         app.include_router(noun.router, prefix="/v1")
     app.include_router(platform.router)
     app.include_router(forward.router)
+    app.include_router(sockets.router)
     app.include_router(docs.router)
     if portal is not None:
         app.include_router(portal)

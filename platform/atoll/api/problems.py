@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
 from atoll.application.validation import invalid, problems_of
 from atoll.errors import AtollError, NotFoundError, UnauthenticatedError, UnavailableError
@@ -35,7 +36,7 @@ class RequestError(AtollError):
         self.status = status
 
 
-def answer(request: Request, error: AtollError) -> JSONResponse:
+def answer(request: HTTPConnection, error: AtollError) -> JSONResponse:
     """The error as an HTTP answer."""
     body = error.problem() | {
         "instance": request.url.path,

@@ -2,13 +2,12 @@
 
 from typing import Annotated, Any
 
-import yaml
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from atoll.api.bodies import MergePatch, documented_patch
 from atoll.api.parameters import Ask, Cases, DryRun, IdempotencyKey, IfMatch, tag
 from atoll.api.problems import COMMON, documented, dry_run_answer
-from atoll.application.kubeconfigs import kubeconfig
+from atoll.application.kubeconfigs import kubeconfig_text
 from atoll.auth import Caller, require
 from atoll.contract.base import Page
 from atoll.contract.virtual_clusters import VirtualClusterCreate, VirtualClusterRead
@@ -146,7 +145,7 @@ async def get_kubeconfig(
     """A kubeconfig with no secret in it: `atoll credential` fetches a short-lived token when used."""
     found = await cases.virtual_clusters.get(caller, virtual_cluster)
     settings: Settings = request.app.state.settings
-    text = yaml.safe_dump(kubeconfig(found.name, settings.api_url), sort_keys=False)
+    text = kubeconfig_text(found.name, settings)
     disposition = f'attachment; filename="{found.name}.kubeconfig.yaml"'
     return Response(
         text, media_type="application/yaml", headers={"Content-Disposition": disposition}

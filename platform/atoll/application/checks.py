@@ -50,10 +50,10 @@ def _quota_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
 
 
 def _replica_set_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
-    if spec.mode == "shared" and spec.replica_sets:
+    if spec.mode == "shared":
         yield FieldProblem(
-            "/spec/replicaSets", "only a dedicated virtual cluster owns nodes; leave it out or use "
-            'mode "dedicated"',
+            "/spec/mode", "shared virtual clusters are not there yet; use mode \"dedicated\" and "
+            "give it nodes by spec.replicaSets",
         )  # fmt: skip
     for template, count in spec.replica_sets.items():
         if count < 0:
@@ -82,7 +82,7 @@ def _ray_cluster_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
     if spec.ray_clusters and spec.mode == "dedicated" and not any(spec.replica_sets.values()):
         yield FieldProblem(
             "/spec/replicaSets", "a dedicated virtual cluster without nodes has no place for its Ray "
-            "clusters; give it nodes, or use mode \"shared\"",
+            "clusters; give it nodes",
         )  # fmt: skip
 
 

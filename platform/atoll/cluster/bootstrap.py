@@ -10,6 +10,7 @@ from atoll.cluster.drift import says
 from atoll.cluster.kinds import CRD, NAMESPACE, kind_of
 from atoll.errors import NotFoundError, UnavailableError
 from atoll.resources.crds import RESOURCES, crd
+from atoll.resources.meta import API_VERSION
 from atoll.settings import Settings
 
 POLICIES = Path(__file__).parents[3] / "helm" / "atoll" / "files" / "host-policies.yaml"
@@ -40,15 +41,17 @@ async def _ensure(cluster: Cluster, manifest: Object) -> None:
 
 
 async def _wait_served(cluster: Cluster) -> None:
+    """Until each of our kinds can be listed: "established" comes a moment before the storage is."""
     deadline = asyncio.get_running_loop().time() + _SERVED_SECONDS
     for resource in RESOURCES:
+        kind = kind_of({"apiVersion": API_VERSION, "kind": resource.KIND})
         while True:
-            found = await cluster.find(CRD, f"{resource.PLURAL}.atoll.dev")
-            conditions = ((found or {}).get("status") or {}).get("conditions") or []
-            if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+            try:
+                await cluster.items(kind)
                 break
-            if asyncio.get_running_loop().time() > deadline:
-                raise UnavailableError(f"The host does not serve {resource.PLURAL} yet")
+            except (NotFoundError, UnavailableError):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
             await asyncio.sleep(0.1)
 
 

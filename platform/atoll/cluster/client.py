@@ -65,6 +65,14 @@ def translate(error: Exception, what: str) -> AtollError:
     return UnavailableError(text)
 
 
+def translate_answer(answer: httpx2.Response, what: str) -> AtollError:
+    """Our error for a refusal that came over somebody else's connection; `answer` has been read.
+
+    Raises ValueError, KeyError or TypeError when the body is no Status of Kubernetes.
+    """
+    return translate(ApiError(request=answer.request, response=answer), what)
+
+
 class Cluster:
     """A connection to one API server. Use as an async context manager; one event loop each.
 

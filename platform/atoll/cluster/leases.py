@@ -38,7 +38,13 @@ class WriterLease:
     """The lease of one name in one namespace, for one holder."""
 
     def __init__(
-        self, cluster: Cluster, namespace: str, name: str, holder: str, seconds: float, floor: int = 0
+        self,
+        cluster: Cluster,
+        namespace: str,
+        name: str,
+        holder: str,
+        seconds: float,
+        floor: int = 0,
     ) -> None:
         """`floor` is the highest fence known to have been used, should the Lease have been lost."""
         self._cluster, self._namespace, self._name = cluster, namespace, name

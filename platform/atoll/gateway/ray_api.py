@@ -1,9 +1,6 @@
 """Ray's job HTTP API of one head: short JSON calls, and the live tail of a job's log."""
 
-import asyncio
-import base64
 import re
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -26,10 +23,9 @@ from atoll.errors import (
 )
 from atoll.gateway.headers import Headers
 from atoll.gateway.heads import Head, Heads
+from atoll.sockets import SocketProblem, SocketRefusedError, open_socket
 
 _SHORT = httpx2.Timeout(15.0, connect=3.0)
-MESSAGE_BYTES = 8 * 1024 * 1024
-"""Longest WebSocket message; Ray sends at most 20,000 characters of log in one."""
 _WORDS = 500
 _RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)\S*: (.+)")
 _NORMAL_CLOSE = (1000, 1001)
@@ -89,33 +85,14 @@ async def connect_socket(
     subprotocols: list[str] | None = None,
 ) -> AsyncWebSocketSession:
     """A WebSocket to Ray, open until `held` is closed; refusals become our errors."""
-    asked = {name.encode(): value.encode() for name, value in head.headers.items()} | {
-        b"connection": b"upgrade",
-        b"upgrade": b"websocket",
-        b"sec-websocket-key": base64.b64encode(secrets.token_bytes(16)),
-        b"sec-websocket-version": b"13",
-    }
-    if subprotocols:
-        asked[b"sec-websocket-protocol"] = ", ".join(subprotocols).encode()
-    # Not the client's own `websocket`: that one closes a refusal before its words can be read.
-    opening = head.client.stream(
-        "GET", head.base + path, headers=[*(headers or []), *asked.items()]
-    )
+    own = [(name.encode(), value.encode()) for name, value in head.headers.items()]
     try:
-        async with asyncio.timeout(_SHORT.read):
-            answer = await held.enter_async_context(opening)
-        if answer.status_code != 101:
-            await answer.aread()
-            raise head.refused(answer) or ray_error(head, answer)
-        session: AsyncWebSocketSession = AsyncWebSocketSession(
-            answer.extensions["network_stream"],
-            max_message_size_bytes=MESSAGE_BYTES,
-            # Ray's handler of a log tail only sends; it never gets to answering a ping.
-            keepalive_ping_interval_seconds=None,
-            response=answer,
+        return await open_socket(
+            head.client, head.base + path, [*(headers or []), *own], held, subprotocols or []
         )
-        return await held.enter_async_context(session)
-    except (httpx2.HTTPError, HTTPXWSException, TimeoutError) as error:
+    except SocketRefusedError as refusal:
+        raise head.refused(refusal.answer) or ray_error(head, refusal.answer) from None
+    except SocketProblem as error:
         raise _silent(head, error) from error
 
 

@@ -3,14 +3,11 @@
 from contextlib import AsyncExitStack
 from urllib.parse import quote, urlsplit
 
-import anyio
 import httpx2
 from fastapi import APIRouter, Request, Response, WebSocket
-from httpx2.websockets import AsyncWebSocketSession, HTTPXWSException, WebSocketDisconnect
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.websockets import WebSocketState
-from wsproto.events import BytesMessage, TextMessage
 
 from atoll.domain.names import RAY_NAMESPACE
 from atoll.errors import AtollError
@@ -28,10 +25,10 @@ from atoll.gateway.problems import problem, request_id
 from atoll.gateway.ray_api import connect_socket
 from atoll.gateway.ray_clusters import find_ray_cluster
 from atoll.gateway.ray_states import proxy_path
+from atoll.sockets import bridge
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _ROUTE = "/v1/virtual-clusters/{vc}/ray-clusters/{name}/proxy"
-_SOCKET_OWN = b"sec-websocket-"
 router = APIRouter(tags=["ray-clusters"])
 
 
@@ -81,44 +78,10 @@ async def _bridge(asked: AskedVirtualCluster, name: str, websocket: WebSocket) -
     async with AsyncExitStack() as held:
         head = await held.enter_async_context(parts.heads.reach(asked.name, name))
         given = tenant_code_request_headers(websocket.scope["headers"])
-        headers = [(k, v) for k, v in given if not k.startswith(_SOCKET_OWN)]
         session = await connect_socket(
-            head, path, held, headers=headers, subprotocols=websocket.scope["subprotocols"]
+            head, path, held, headers=given, subprotocols=websocket.scope["subprotocols"]
         )
-        await websocket.accept(session.subprotocol)
-        async with anyio.create_task_group() as both:
-            both.start_soon(_up, websocket, session, both.cancel_scope)
-            await _down(websocket, session)
-            both.cancel_scope.cancel()
-
-
-async def _up(
-    websocket: WebSocket, session: AsyncWebSocketSession, scope: anyio.CancelScope
-) -> None:
-    """From the caller to Ray, until the caller leaves."""
-    while (message := await websocket.receive())["type"] == "websocket.receive":
-        if message.get("text") is not None:
-            await session.send_text(message["text"])
-        else:
-            await session.send_bytes(message["bytes"])
-    scope.cancel()
-
-
-async def _down(websocket: WebSocket, session: AsyncWebSocketSession) -> None:
-    """From Ray to the caller, until Ray closes; the caller gets Ray's close code."""
-    try:
-        while True:
-            event = await session.receive()
-            if isinstance(event, TextMessage):
-                await websocket.send_text(event.data)
-            elif isinstance(event, BytesMessage):
-                await websocket.send_bytes(bytes(event.data))
-    except WebSocketDisconnect as end:
-        # 1005 and 1006 only describe an end, they must not be sent.
-        code = end.code if end.code not in (1005, 1006) else 1011 if end.code == 1006 else 1000
-        await websocket.close(code, end.reason)
-    except HTTPXWSException:
-        await websocket.close(1011, "the way to Ray broke")
+        await bridge(websocket, session)
 
 
 def _path(connection: HTTPConnection, prefix: str) -> str:

@@ -5,9 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-from lightkube.core.exceptions import ApiError
 
-from atoll.cluster.client import translate
+from atoll.cluster.client import translate_answer
 from atoll.errors import AtollError, NotFoundError, UnavailableError
 from atoll.gateway.access import Access, AccessStore
 from atoll.gateway.connections import Connections
@@ -84,7 +83,7 @@ def bearer(access: Access) -> dict[str, str]:
 def kubernetes_error(answer: httpx2.Response, what: str) -> AtollError:
     """Our error for a refusal of an API server; `answer` has been read."""
     try:
-        return translate(ApiError(request=answer.request, response=answer), what)
+        return translate_answer(answer, what)
     except (ValueError, KeyError, TypeError):
         if answer.status_code == 404:  # A path of no known kind gets a page, not a Status.
             return NotFoundError(f"{what}: {UNKNOWN_KIND}")

@@ -28,7 +28,10 @@ REWRITE_IMAGE = "mirror.gcr.io/library/alpine:3.20"
 """The image with which vcluster rewrites the host names of StatefulSet pods."""
 COREDNS = {"1.35": "1.14.1", "1.36": "1.14.2"}
 """The CoreDNS that vcluster starts, by the minor version of its Kubernetes."""
-_TESTED = {KUBERNETES_IMAGE: ("v1.36.3", "v1.35.4"), RAY_IMAGE: ("2.60.0", "2.56.1")}
+_TESTED: dict[str, tuple[str, ...]] = {
+    KUBERNETES_IMAGE: ("v1.36.3", "v1.35.4"),
+    RAY_IMAGE: ("2.60.0", "2.56.1"),
+}
 """Versions of a profile where the bundle has charts alone (the sandbox, or a registry)."""
 
 
@@ -75,7 +78,8 @@ class Bundle:
 
     def problems(self, profiles: Iterable[Manifest] = ()) -> list[str]:
         """What is wrong: files that are missing or altered, and what a profile needs and lacks."""
-        found = [text for entry in (*self.charts, *self.images) if (text := self._wrong(entry))]
+        files: list[ChartFile | ImageFile] = [*self.charts, *self.images]
+        found = [text for entry in files if (text := self._wrong(entry))]
         references = {image.reference for image in self.images}
         for profile in profiles:
             name = profile["metadata"]["name"]

@@ -2,10 +2,9 @@
 
 from datetime import UTC, datetime
 
-import yaml
 from fastapi import APIRouter, Response
 
-from atoll.application.kubeconfigs import kubeconfig
+from atoll.application.kubeconfigs import kubeconfig_text
 from atoll.application.pages import PageAsk
 from atoll.contract.virtual_clusters import VirtualClusterRead
 from atoll.portal.pages import as_yaml, cluster_line, holds, virtual_cluster_values
@@ -46,8 +45,7 @@ async def ray_of(visit: Visit, vc: VirtualClusterRead) -> RayView | None:
 
 
 def _kubeconfig_text(visit: Visit, vc: VirtualClusterRead) -> str:
-    text: str = yaml.safe_dump(kubeconfig(vc.name, visit.settings.api_url), sort_keys=False)
-    return text
+    return kubeconfig_text(vc.name, visit.settings)
 
 
 @router.get("/virtual-clusters/{name}/kubeconfig")

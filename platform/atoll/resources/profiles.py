@@ -59,7 +59,7 @@ class RedisPart(Model):
     """The store of the fault-tolerant GCS."""
 
     image: str = "docker.io/library/redis:7"
-    replicas: Literal[1, 3] = 1
+    replicas: Literal[1] = Field(1, description="One pod with an append-only file on a volume")
     memory: Quantity = "128Mi"
     storage: Quantity = "1Gi"
 

@@ -119,7 +119,7 @@ def test_two_creates_with_one_name_at_once(
         ({"profile": "nowhere"}, "/spec/profile", "no profile"),
         ({"mode": "both"}, "/spec/mode", "dedicated"),
         ({"colour": "red"}, "/spec/colour", "no such field"),
-        ({"replicaSets": {"4c8g": 1}}, "/spec/replicaSets", "dedicated"),
+        ({"mode": "shared"}, "/spec/mode", "not there yet"),
         (
             {"mode": "dedicated", "replicaSets": {"4c8g": 3}},
             "/spec/replicaSets/4c8g",
@@ -198,7 +198,7 @@ def test_patch_moves_the_reservation_and_refuses_what_breaks_a_rule(
     assert patch({"quota": {"cpu": "5"}}).json()["code"] == "quota_exceeded"
     assert patch({"quota": {"cpu": "no"}}).status_code == 422
     assert patch({"team": "other"}).json()["errors"][0]["pointer"] == "/spec/team"
-    assert patch({"mode": "dedicated"}).json()["errors"][0]["pointer"] == "/spec/mode"
+    assert patch({"mode": "shared"}).json()["errors"][0]["pointer"] == "/spec/mode"
     assert api.get(path).headers["etag"] == etag
     assert team_status(api, team)["reserved"]["cpu"] == "1"
 

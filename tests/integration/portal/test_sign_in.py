@@ -21,7 +21,12 @@ def test_a_stranger_is_sent_to_sign_in_and_comes_back_to_the_page(visitor: Page)
     expect(visitor).to_have_url("/virtual-clusters")
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_signing_out_ends_it(page: Page) -> None:
+def test_the_cookie_is_out_of_reach_of_scripts_and_signing_out_ends_it(visitor: Page) -> None:
+    page = visitor
+    page.goto("/login")
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/teams")
     assert page.evaluate("document.cookie") == ""
     [cookie] = [c for c in page.context.cookies() if c["name"] == "atoll_session"]
     assert cookie["httpOnly"]

@@ -145,7 +145,7 @@ def status(tenant: Cluster, name: str) -> dict[str, Any]:
 
 def pods(tenant: Cluster, name: str) -> list[dict[str, Any]]:
     found = tenant.get("pods", "-n", "ray", "-l", f"ray.io/cluster={name}")
-    return list(found["items"])
+    return list(found.get("items", []))
 
 
 def redis(host: Host) -> Redis:

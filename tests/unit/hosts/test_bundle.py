@@ -127,7 +127,7 @@ class TestIndex:
     """An index that cannot be right is refused."""
 
     def test_none(self, tmp_path: Path) -> None:
-        with pytest.raises(BundleError, match="no index.json"):
+        with pytest.raises(BundleError, match=r"no index\.json"):
             Bundle.read(tmp_path)
 
     @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"charts": [{}], "images": []}'])

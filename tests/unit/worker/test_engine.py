@@ -7,6 +7,7 @@ import pytest
 
 from atoll.errors import (
     ForbiddenError,
+    NotFoundError,
     PermanentError,
     QuotaExceededError,
     TemporaryError,
@@ -113,7 +114,12 @@ async def test_a_dry_pass_counts_changes_and_makes_none() -> None:
 )
 def test_every_error_becomes_a_reason(error: Exception, reason: str, permanent: bool) -> None:
     got = failure(error)
+    assert isinstance(got, Failed)
     assert (got.reason, got.permanent) == (reason, permanent)
+
+
+def test_what_is_not_there_yet_is_waited_for() -> None:
+    assert failure(NotFoundError("no kind RayCluster")) == Wait("NotThereYet", "no kind RayCluster")
 
 
 async def test_removal_goes_backwards_and_stops_where_something_is_left() -> None:

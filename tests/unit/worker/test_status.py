@@ -47,7 +47,7 @@ def ready_of(vc: VirtualCluster) -> tuple[str, str]:
 
 
 def after(vc: VirtualCluster, res: PassResult, now: datetime = NOW) -> VirtualCluster:
-    status = next_status(vc, res, {}, now)
+    status = next_status(vc, res, now)
     return vc.model_copy(update={"status": status})
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pyhelm3 import Chart as HelmChart
-from pyhelm3 import Client, errors
+from pyhelm3 import ChartMetadata, Client, errors
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import SECRET
@@ -113,11 +114,12 @@ class HelmReleases:
             if isinstance(chart, Path)
             else await archive(chart, self._bundle, self._executable)
         )
-        client = self._client(kubeconfig)
+        command = self._command(kubeconfig)
+        client = Client(command, executable=self._executable)
         try:
             await client.install_or_upgrade_release(
                 release,
-                await self._chart(client, path),
+                HelmChart(command, ref=path, metadata=_metadata(chart)),
                 dict(values),
                 namespace=namespace,
                 create_namespace=True,
@@ -128,15 +130,8 @@ class HelmReleases:
         except errors.Error as error:
             raise _translated(error, f"helm upgrade of {release}") from error
 
-    def _client(self, kubeconfig: Path | None) -> Client:
-        command = ExecCommand(executable=self._executable, kubeconfig=kubeconfig)
-        return Client(command, executable=self._executable)
-
-    async def _chart(self, client: Client, path: Path) -> HelmChart:
-        try:
-            return await client.get_chart(path)
-        except errors.Error as error:
-            raise _translated(error, f"chart {path.name}") from error
+    def _command(self, kubeconfig: Path | None) -> ExecCommand:
+        return ExecCommand(executable=self._executable, kubeconfig=kubeconfig)
 
     async def uninstall(
         self, cluster: Cluster, kubeconfig: Path | None, release: str, namespace: str
@@ -147,11 +142,18 @@ class HelmReleases:
             return
         if current.pending:
             await self.unlock(cluster, release, namespace)
-        client = self._client(kubeconfig)
+        client = Client(self._command(kubeconfig), executable=self._executable)
         try:
             await client.uninstall_release(release, namespace=namespace, timeout=HELM_TIMEOUT)
         except errors.Error as error:
             raise _translated(error, f"helm uninstall of {release}") from error
+
+
+def _metadata(chart: Chart | Path) -> ChartMetadata:
+    """What the profile or Chart.yaml says; `helm show chart` would be one more process per release."""
+    if isinstance(chart, Path):
+        return ChartMetadata.model_validate(yaml.safe_load((chart / "Chart.yaml").read_text()))
+    return ChartMetadata(apiVersion="v2", name=chart.name, version=chart.version)
 
 
 def _translated(error: errors.Error, what: str) -> PermanentError | TemporaryError:

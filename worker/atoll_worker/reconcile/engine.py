@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -35,6 +36,7 @@ class StepRun:
     outcome: Outcome
     blocked: bool = False
     changes: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
     began: str = ""
     ended: str = ""
 
@@ -56,13 +58,21 @@ class PassResult:
         return all(isinstance(run.outcome, Done) for run in self.runs)
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What all steps found out, by status field."""
+        return {key: value for run in self.runs for key, value in run.facts.items()}
+
+    @property
     def failed(self) -> list[Failed]:
         """The failures among the outcomes."""
         return [run.outcome for run in self.runs if isinstance(run.outcome, Failed)]
 
 
-def failure(error: Exception) -> Failed:
-    """The outcome for an error: permanent ones say who can act, unknown ones are tried again."""
+def failure(error: Exception) -> Failed | Wait:
+    """The outcome for an error.
+
+    What is not there yet is waited for, permanent ones say who can act, others are tried again.
+    """
     match error:
         case PermanentError():
             return Failed(error.reason, error.detail, permanent=True, who=error.who)
@@ -77,7 +87,7 @@ def failure(error: Exception) -> Failed:
         case InvalidError() | ForbiddenError():
             return Failed("Refused", error.detail, who=error.who, delay=10)
         case NotFoundError():
-            return Failed("NotThereYet", error.detail, delay=1)
+            return Wait("NotThereYet", error.detail)
         case AtollError():
             return Failed("ApiUnavailable", error.detail, who=error.who)
         case _:
@@ -145,6 +155,7 @@ async def run_step(step: Step, scope: Scope) -> StepRun:
                 if changes:
                     seen = await step.observe(scope)
                 run.outcome = step.judge(scope, seen)
+            run.facts = step.facts(scope, seen)
     except Exception as error:  # noqa: BLE001  (a step must never take the others down)
         run.outcome = _failed(step, error)
     run.ended = now_text()
@@ -170,8 +181,10 @@ async def remove_step(step: Step, scope: Scope) -> StepRun:
     return run
 
 
-def _failed(step: Step, error: Exception) -> Failed:
+def _failed(step: Step, error: Exception) -> Failed | Wait:
     outcome = failure(error)
+    if isinstance(outcome, Wait):
+        return outcome
     unexpected = outcome.reason == "Unexpected"
     log.warning(
         "step.failed", step=step.name, reason=outcome.reason, detail=outcome.message,

@@ -6,12 +6,11 @@ import socket
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 
 from atoll.cluster.client import Cluster, Object
-from atoll.cluster.kinds import PROFILE, RESOURCE_QUOTA, TEAM, VIRTUAL_CLUSTER
+from atoll.cluster.kinds import PROFILE, TEAM, VIRTUAL_CLUSTER
 from atoll.cluster.leases import HeldByOtherError, LeaseLostError, WriterLease
 from atoll.domain.names import FINALIZER, lease_name
 from atoll.errors import NotFoundError, StaleWriteError
@@ -98,7 +97,7 @@ class Runner:
     async def _converge(self, vc: VirtualCluster) -> str:
         async with await self._scope(vc, vc.status.fence, dry=True) as scope:
             result = await self._engine.run(scope)
-            status = next_status(vc, result, await self._facts(scope, result), datetime.now(UTC))
+            status = next_status(vc, result, datetime.now(UTC))
         unmarked = FINALIZER not in vc.metadata.finalizers
         if not result.changes and not unmarked and not differs(vc.status, status):
             if result.failed and not _too_early(vc):
@@ -116,7 +115,7 @@ class Runner:
                 vc = await self._mark(vc)
             async with await self._scope(vc, lease.fence, dry=False) as scope:
                 result = await self._engine.run(scope)
-                await self._write_status(vc, result, await self._facts(scope, result), lease.fence)
+                await self._write_status(vc, result, lease.fence)
         log.info("look.done", word=_word(result), changes=result.changes)
         return _word(result)
 
@@ -129,25 +128,9 @@ class Runner:
         body = {"metadata": meta}
         return VirtualCluster.model_validate(await self._host.patch(VIRTUAL_CLUSTER, vc.name, body))
 
-    async def _facts(self, scope: Scope, result: PassResult) -> dict[str, Any]:
-        """What the status tells beside the steps."""
-        facts: dict[str, Any] = {"namespace": scope.namespace}
-        quota = await self._host.find(RESOURCE_QUOTA, "tenant", scope.namespace)
-        used = ((quota or {}).get("status") or {}).get("used") or {}
-        facts["used"] = {k.removeprefix("requests."): str(v) for k, v in used.items()}
-        for run in result.runs:
-            if run.step.condition == "NodesReady" and run.outcome.reason == "Done":
-                owned = run.outcome.message if scope.vc.spec.replica_sets else ""
-                facts["nodes"] = [n for n in owned.split(", ") if n]
-            if run.step.condition == "ProbeReady" and run.outcome.reason == "Done":
-                facts["kubernetes_version"] = run.outcome.message.split()[1]
-        return facts
-
-    async def _write_status(
-        self, vc: VirtualCluster, result: PassResult, facts: dict[str, Any], fence: int
-    ) -> None:
+    async def _write_status(self, vc: VirtualCluster, result: PassResult, fence: int) -> None:
         """Once, by compare and set; nothing when nothing changed."""
-        status = next_status(vc, result, facts, datetime.now(UTC), random.random())  # noqa: S311
+        status = next_status(vc, result, datetime.now(UTC), random.random())  # noqa: S311
         same_try = status.retry_at is None and vc.status.retry_at is None
         if not differs(vc.status, status) and same_try:
             return
@@ -171,7 +154,7 @@ class Runner:
             async with await self._scope(vc, lease.fence, dry=False) as scope:
                 result = await self._engine.remove(scope)
                 if not result.done or len(result.runs) < len(self._engine.steps):
-                    await self._write_status(vc, result, {}, lease.fence)
+                    await self._write_status(vc, result, lease.fence)
                     return _word(result)
             await self._forget(vc)
         await lease.forget()

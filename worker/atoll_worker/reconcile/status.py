@@ -1,7 +1,6 @@
 """What a pass came to, as the status of the resource. Pure but for the clock that is handed in."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from atoll.resources.meta import Condition, ConditionStatus
 from atoll.resources.virtual_clusters import (
@@ -102,12 +101,11 @@ def _retry_at(result: PassResult, failures: int, now: datetime, jitter: float) -
 def next_status(
     vc: VirtualCluster,
     result: PassResult,
-    facts: dict[str, Any],
     now: datetime,
     jitter: float = 0.5,
 ) -> VirtualClusterStatus:
-    """The whole status after a pass. `facts` are what steps found out (namespace, nodes, versions)."""
-    old = vc.status
+    """The whole status after a pass; what no step told anew stays as it was."""
+    old, facts = vc.status, result.facts
     stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     by_name = {step.name: step for step in old.steps}
     new_wish = old.observed_generation != vc.metadata.generation

@@ -32,6 +32,10 @@ class Step:
         """Is it so?"""
         raise NotImplementedError
 
+    def facts(self, scope: Scope, seen: Any) -> dict[str, Any]:
+        """What was read that the status tells beside the conditions, by status field."""
+        return {}
+
     async def remains(self, scope: Scope) -> Any:
         """Deletion: read what is left."""
         return None

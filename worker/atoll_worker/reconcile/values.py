@@ -38,6 +38,11 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
                     "requests": {"cpu": part.cpu, "memory": part.memory},
                     "limits": {"memory": part.memory_limit},
                 },
+                # The chart asks every 6 s whether it has started; each try is one small request.
+                "probes": {
+                    "startupProbe": {"periodSeconds": 1, "failureThreshold": 600},
+                    "readinessProbe": {"periodSeconds": 1, "failureThreshold": 120},
+                },
             },
             "proxy": {"extraSANs": [service, f"{service}.cluster.local"]},
         },

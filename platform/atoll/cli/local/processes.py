@@ -9,10 +9,11 @@ from pathlib import Path
 import httpx2
 
 from atoll.cli.local.host import Host
-from atoll.cli.local.place import Place
+from atoll.cli.local.place import SIMULATED, Place
 from atoll.cli.local.steps import Steps
 from atoll.hosts.broker import broker, broker_listens
 from atoll.hosts.processes import Unit, kept_port
+from atoll.hosts.sandbox.certificates import issue_serving
 from atoll.hosts.toolchain import Toolchain
 
 _READY_SECONDS = 60.0
@@ -36,7 +37,7 @@ def start(place: Place, host: Host, steps: Steps) -> Running:
         note(f"port {queue.port}")
     running = Running(_address(place, "api"), _address(place, "gateway"))
     shared = environment(place, host, running, queue.url, tools.path("helm"))
-    units = platform_units(shared, running)
+    units = platform_units(shared | secure(place), running)
     with steps.step("API, gateway, worker, watcher, sweeper") as note:
         started = place.platform.start(units)
         for unit in units:
@@ -68,7 +69,26 @@ def environment(
         "PATH": f"{helm.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
     }
-    return env | ({"ATOLL_CHARTS": str(host.charts)} if host.charts else {})
+    if host.charts:
+        env["ATOLL_CHARTS"] = str(host.charts)
+    if host.kind == "sandbox":
+        env["ATOLL_SANDBOX"] = " ".join(SIMULATED.split())
+    return env
+
+
+def secure(place: Place) -> dict[str, str]:
+    """The gateway's way in with TLS: kubectl sends tokens over nothing else."""
+    certificates = issue_serving(place.root / "tls", ())
+    # Kept like the other ports: a kubeconfig that was written stays good over another `atoll up`.
+    port = kept_port(place.root / "ports" / "tls", in_use=_runs(place, "gateway"))
+    certificate, key = certificates.server
+    return {
+        "ATOLL_KUBERNETES_URL": f"https://127.0.0.1:{port}",
+        "ATOLL_KUBERNETES_CA_FILE": str(certificates.ca),
+        "ATOLL_LISTEN_TLS_PORT": str(port),
+        "ATOLL_TLS_CERT_FILE": str(certificate),
+        "ATOLL_TLS_KEY_FILE": str(key),
+    }
 
 
 def platform_units(env: dict[str, str], running: Running) -> list[Unit]:
@@ -78,19 +98,25 @@ def platform_units(env: dict[str, str], running: Running) -> list[Unit]:
     def listening(url: str) -> dict[str, str]:
         return env | {"ATOLL_LISTEN_PORT": url.rpartition(":")[2]}
 
-    worker = ["-m", "celery", "-A", "atoll_worker.app", "worker", "--concurrency", "4", "-Ofair"]
+    worker = ["-m", "celery", "-A", "atoll_worker.app", "worker", "--concurrency", "2", "-Ofair"]
+    # These serve no pages that are made of docstrings; without them each takes some 10 MiB less.
+    lean = env | {"PYTHONOPTIMIZE": "2"}
     return [
         Unit("gateway", [python, "-m", "atoll.main", "gateway"], listening(running.gateway)),
         Unit("api", [python, "-m", "atoll.main", "api"], listening(running.api)),
-        Unit("worker", [python, *worker], env),
-        Unit("watcher", [python, "-m", "atoll_worker.watch"], env),
-        Unit("sweeper", [python, "-m", "atoll_worker.sweep"], env),
+        Unit("worker", [python, *worker], lean),
+        Unit("watcher", [python, "-m", "atoll_worker.watch"], lean),
+        Unit("sweeper", [python, "-m", "atoll_worker.sweep"], lean),
     ]
 
 
 def _address(place: Place, process: str) -> str:
-    running = any(s.name == process and s.alive for s in place.platform.states())
-    return f"http://127.0.0.1:{kept_port(place.root / 'ports' / process, in_use=running)}"
+    port = kept_port(place.root / "ports" / process, in_use=_runs(place, process))
+    return f"http://127.0.0.1:{port}"
+
+
+def _runs(place: Place, process: str) -> bool:
+    return any(state.name == process and state.alive for state in place.platform.states())
 
 
 def _answering(process: str, running: Running) -> Callable[[], bool] | None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from atoll.hosts.errors import SandboxError
 
 _DAYS = "365"
+_AUTHORITY_DAYS = "3650"
+_SOON_SECONDS = str(30 * 86400)
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,6 @@ class Certificates:
 
 def issue(folder: Path, hosts: Iterable[str]) -> Certificates:
     """Make the files that are missing in `folder`; `hosts` are the names the server answers to."""
-    if shutil.which("openssl") is None:
-        raise SandboxError(
-            "openssl is not installed: the sandbox makes its certificates with it. "
-            "Install it (Debian: apt-get install openssl) and run this again."
-        )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = Certificates(folder)
     if not made.ca.exists():
@@ -71,7 +68,36 @@ def issue(folder: Path, hosts: Iterable[str]) -> Certificates:
     return made
 
 
+def issue_serving(folder: Path, hosts: Iterable[str]) -> Certificates:
+    """An authority and a server's certificate alone; the latter is made anew before it ends.
+
+    What trusts the authority goes on doing so. SandboxError when there is no openssl.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = Certificates(folder)
+    names = ["127.0.0.1", "localhost", *hosts]
+    if not made.ca.exists():
+        _authority(folder, "/CN=atoll-local-ca", _AUTHORITY_DAYS)
+        made.server[0].unlink(missing_ok=True)
+    wanted = folder / "server.hosts"
+    same = wanted.exists() and wanted.read_text().split() == names
+    if not (same and made.server[0].exists() and _lasts(made.server[0])):
+        _sign(folder, "server", "/CN=atoll-local", names)
+        wanted.write_text("\n".join(names))
+    return made
+
+
+def _lasts(certificate: Path) -> bool:
+    asked = ["openssl", "x509", "-in", str(certificate), "-noout", "-checkend", _SOON_SECONDS]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
 def _openssl(*args: str) -> None:
+    if shutil.which("openssl") is None:
+        raise SandboxError(
+            "openssl is not installed: certificates of this machine are made with it. "
+            "Install it (Debian: apt-get install openssl) and run this again."
+        )
     done = subprocess.run(["openssl", *args], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SandboxError(f"openssl {args[0]} failed: {done.stderr.strip()[-300:]}")
@@ -86,10 +112,10 @@ def _key(path: Path) -> None:
         os.umask(mask)
 
 
-def _authority(folder: Path) -> None:
+def _authority(folder: Path, subject: str = "/CN=sandbox-ca", days: str = _DAYS) -> None:
     key = folder / "ca.key"
     _key(key)
-    _openssl("req", "-x509", "-new", "-key", str(key), "-subj", "/CN=sandbox-ca", "-days", _DAYS,
+    _openssl("req", "-x509", "-new", "-key", str(key), "-subj", subject, "-days", days,
              "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
              "-out", str(folder / "ca.crt"))  # fmt: skip
 

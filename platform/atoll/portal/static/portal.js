@@ -166,7 +166,11 @@
   function reveal() {
     const target = location.hash && document.getElementById(location.hash.slice(1));
     if (!target) return;
-    for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    let opened = false;
+    for (let at = target; at; at = at.parentElement) {
+      if (at.tagName === "DETAILS" && !at.open) opened = at.open = true;
+    }
+    if (!opened) return; // the browser has moved the focus itself
     target.focus();
     target.scrollIntoView({ block: "center" });
   }

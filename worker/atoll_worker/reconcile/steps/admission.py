@@ -32,6 +32,13 @@ class Admission(Step):
             return _missing("TeamMissing", f"There is no team {spec.team!r}")
         if scope.profile is None:
             return _missing("ProfileMissing", f"There is no profile {spec.profile!r}")
+        if spec.mode == "shared":
+            return Failed(
+                "SharedModeMissing",
+                "Shared virtual clusters are not there yet. Use mode dedicated and spec.replicaSets.",
+                permanent=True,
+                who="you",
+            )
         if seen != self._wanted(scope):
             return Wait("Reserving", "The reservation is not written yet")
         return Done("The team's quota has room")

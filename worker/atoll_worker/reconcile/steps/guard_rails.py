@@ -43,6 +43,10 @@ class GuardRails(Step):
             return Wait("Installing", "Quota, limits and network policy are not there yet")
         return Done("Quota, limits and network policy hold")
 
+    def facts(self, scope: Scope, seen: Seen) -> dict[str, Any]:
+        used = ((seen.workloads[0] or {}).get("status") or {}).get("used") or {}
+        return {"used": {k.removeprefix("requests."): str(v) for k, v in used.items()}}
+
     async def remains(self, scope: Scope) -> Release | None:
         return await scope.releases.find(scope.host, RELEASE, scope.namespace)
 

@@ -3,6 +3,7 @@
 import base64
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import NAMESPACE, SECRET
@@ -88,6 +89,9 @@ class NamespaceStep(Step):
         if seen.namespace and seen.password:
             return Done(scope.namespace)
         return Wait("Making", "The namespace is not there yet")
+
+    def facts(self, scope: Scope, seen: Seen) -> dict[str, Any]:
+        return {"namespace": scope.namespace} if seen.namespace else {}
 
     async def remains(self, scope: Scope) -> Object | None:
         found = await scope.host.find(NAMESPACE, scope.namespace)

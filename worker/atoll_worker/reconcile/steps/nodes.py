@@ -1,9 +1,11 @@
 """Dedicated mode: the host nodes that the virtual cluster owns carry its label."""
 
+from typing import Any
+
 from atoll.cluster.kinds import NODE
 from atoll.domain.names import LABEL_VIRTUAL_CLUSTER
 from atoll.domain.nodes import Allocation, HostNode, allocate
-from atoll_worker.reconcile.outcome import Change, Done, Outcome, Patch, Wait
+from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Patch, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
@@ -32,8 +34,7 @@ class Nodes(Step):
         return nodes, {n["metadata"]["name"]: n["metadata"]["resourceVersion"] for n in found}
 
     def _allocation(self, scope: Scope, seen: Seen) -> Allocation:
-        wanted = scope.vc.spec.replica_sets if scope.vc.spec.mode == "dedicated" else {}
-        return allocate(seen[0], scope.vc.name, wanted)
+        return allocate(seen[0], scope.vc.name, scope.vc.spec.replica_sets)
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         allocation = self._allocation(scope, seen)
@@ -46,6 +47,13 @@ class Nodes(Step):
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         allocation = self._allocation(scope, seen)
+        if not any(scope.vc.spec.replica_sets.values()):
+            return Failed(
+                "NoNodesAskedFor",
+                "A dedicated virtual cluster runs on its own nodes. Name some in spec.replicaSets.",
+                permanent=True,
+                who="team owner",
+            )
         if allocation.missing:
             words = ", ".join(
                 f"{count} more of {template} (free: {allocation.available[template]})"
@@ -54,7 +62,10 @@ class Nodes(Step):
             return Wait("NotEnoughNodes", f"Missing {words}; an admin can add nodes or free some")
         if allocation.take or allocation.release:
             return Wait("Labelling", "Node labels are not as asked yet")
-        return Done(", ".join(allocation.keep) or "Runs on the shared nodes")
+        return Done(", ".join(allocation.keep))
+
+    def facts(self, scope: Scope, seen: Seen) -> dict[str, Any]:
+        return {"nodes": [n.name for n in seen[0] if n.owner == scope.vc.name]}
 
     async def remains(self, scope: Scope) -> Seen:
         return await self.observe(scope)

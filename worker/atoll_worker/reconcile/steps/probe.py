@@ -1,5 +1,7 @@
 """The last word before Ready: is it usable the way a tenant would use it?"""
 
+from typing import Any
+
 from atoll.cluster.kinds import RAY_CLUSTER
 from atoll.domain.names import RAY_NAMESPACE
 from atoll_worker.reconcile.outcome import Change, Done, Outcome
@@ -23,6 +25,9 @@ class Probe(Step):
 
     def plan(self, scope: Scope, seen: str) -> list[Change]:
         return []
+
+    def facts(self, scope: Scope, seen: str) -> dict[str, Any]:
+        return {"kubernetes_version": seen}
 
     def judge(self, scope: Scope, seen: str) -> Outcome:
         return Done(f"Kubernetes {seen} answers and serves Ray clusters")

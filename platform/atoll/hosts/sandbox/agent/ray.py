@@ -37,6 +37,12 @@ _OURS = ("--head", "--block", "--address", "--port", "--dashboard-port", "--dash
          "--num-gpus", "--min-worker-port", "--max-worker-port", "--object-store-memory",
          "--node-manager-port", "--object-manager-port", "--include-dashboard", "--redis-password",
          "--redis-username")  # fmt: skip
+# Many Ray nodes share one machine here; their own limits are for a machine each.
+_PATIENCE = {
+    "RAY_agent_register_timeout_ms": "180000",
+    "RAY_worker_register_timeout_seconds": "180",
+    "RAY_health_check_timeout_ms": "30000",
+}
 _OBJECT_STORE_BYTES = 100_000_000
 
 
@@ -209,6 +215,7 @@ class RayNode:
         if env.get("RAY_ADDRESS", "auto") != "auto":
             env["RAY_ADDRESS"] = address or f"127.0.0.1:{self._ports['gcs']}"
         return {
+            **_PATIENCE,
             **env,
             "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": os.environ.get("HOME", "/root"),

@@ -9,8 +9,29 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
+
+_START_SECONDS = 180.0
+
+
+def patient(get_node: Callable[..., Any]) -> Callable[..., Any]:
+    """A look-up of the own node that waits: Ray gives a raylet 30 s, too few on a busy machine."""
+    deadline = time.monotonic() + _START_SECONDS
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        while True:
+            try:
+                return get_node(*args, **kwargs)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    return look
 
 
 def main() -> None:
@@ -29,7 +50,8 @@ def main() -> None:
 
     services.get_node_ip_address = lambda address=None: "127.0.0.1"
     # In a pod of its own Ray would not see the processes of other nodes; here it would.
-    services.find_gcs_addresses = set
+    services.find_gcs_addresses = lru_cache(set)
+    services.get_node = patient(services.get_node)
     constants.ENABLE_RAY_CLUSTER = True
     # In one folder the nodes of a session would delete each other's working directories, and with
     # them the current directory of a running job.

@@ -1,0 +1,113 @@
+"""Every noun that needs no worker, as a person would use it."""
+
+import json
+
+import yaml
+
+from .conftest import Run
+
+
+def test_a_team_from_birth_to_end(cli: Run) -> None:
+    made = cli("team", "create", "cli-a", "--quota", "cpu=8,memory=16Gi", "--member", "ada=owner",
+               "-o", "json")  # fmt: skip
+    assert made.code == 0, made.err
+    assert json.loads(made.out)["spec"]["quota"]["cpu"] == {"limit": "8"}
+
+    again = cli("team", "create", "cli-a")
+    assert again.code == 7
+    assert again.out == ""
+
+    changed = cli("team", "update", "cli-a", "--quota", "cpu=12", "-o", "yaml")
+    assert yaml.safe_load(changed.out)["spec"]["quota"]["cpu"]["limit"] == "12"
+    assert yaml.safe_load(changed.out)["spec"]["quota"]["memory"]["limit"] == "16Gi"
+
+    wrong = cli("team", "get", "cli-b")
+    assert (wrong.code, "Did you mean 'cli-a'?" in wrong.err) == (6, True)
+
+    assert cli("team", "delete", "cli-a").code == 2
+    assert cli("team", "delete", "cli-a", "--yes").code == 0
+    assert cli("team", "get", "cli-a").code == 6
+
+
+def test_a_virtual_cluster_is_accepted(cli: Run) -> None:
+    assert cli("team", "create", "cli-c", "--quota", "cpu=8").code == 0
+    flags = ("--team", "cli-c", "--mode", "dedicated", "--no-wait")
+
+    dry = cli("vc", "create", "cli-lab", *flags, "--quota", "cpu=4", "--dry-run")
+    assert dry.code == 0, dry.err
+    assert cli("vc", "get", "cli-lab").code == 6
+
+    much = cli("vc", "create", "cli-lab", *flags, "--quota", "cpu=9")
+    assert much.code == 9
+    assert "9" in much.err
+    assert "8" in much.err
+
+    unknown = cli("vc", "create", "cli-lab", *flags, "--quota", "cpu=4", "--profile", "none")
+    assert unknown.code == 2
+    assert "/spec/profile" in unknown.err
+
+    made = cli("vc", "create", "cli-lab", *flags, "--quota", "cpu=4", "-o", "name")
+    assert (made.code, made.out) == (0, "cli-lab\n")
+    assert "atoll operation wait" in made.err
+
+    late = cli("vc", "wait", "cli-lab", "--timeout", "1s")
+    assert late.code == 8
+    identity = late.err.split("operation wait ")[1].split()[0]
+    operation = json.loads(cli("operation", "get", identity, "-o", "json").out)
+    assert (operation["target"], operation["state"]) == ("cli-lab", "running")
+
+    listed = cli("vc", "list", "--team", "cli-c", "-o", "name")
+    assert listed.out == "cli-lab\n"
+    config = yaml.safe_load(cli("kubeconfig", "get", "cli-lab").out)
+    assert "token" not in config["users"][0]["user"]
+
+
+def test_apply_is_repeatable(cli: Run) -> None:
+    text = """
+apiVersion: atoll.dev/v1alpha1
+kind: VirtualCluster
+metadata: {name: cli-applied}
+spec: {team: cli-d, mode: shared, quota: {cpu: "2"}}
+---
+apiVersion: atoll.dev/v1alpha1
+kind: Team
+metadata: {name: cli-d}
+spec: {displayName: Dee, quota: {cpu: {limit: "4"}}}
+"""
+    for _ in range(2):
+        ended = cli("apply", "-f", "-", "--no-wait", "-o", "name", stdin=text)
+        assert (ended.code, ended.out) == (0, "cli-d\ncli-applied\n"), ended.err
+    found = json.loads(cli("vc", "get", "cli-applied", "-o", "json").out)
+    assert found["generation"] == 1
+
+
+def test_the_event_stream(cli: Run) -> None:
+    cli("team", "create", "cli-e")
+    cli("vc", "create", "cli-seen", "--team", "cli-e", "--mode", "dedicated", "--no-wait")
+    lines = cli("event", "follow", "cli-seen", "--for", "2s", "-o", "json").out.splitlines()
+    first = json.loads(lines[0])
+    assert (first["type"], first["object"]["name"]) == ("virtual-cluster.changed", "cli-seen")
+
+
+def test_who_and_what(cli: Run) -> None:
+    assert json.loads(cli("whoami", "-o", "json").out)["roles"] == ["admin"]
+    versions = json.loads(cli("version", "-o", "json").out)
+    assert versions["client"] == versions["server"]
+    assert "default" in cli("profile", "list", "-o", "name").out.split()
+
+
+def test_a_wrong_token_and_no_api(cli: Run) -> None:
+    assert cli("team", "list", ATOLL_TOKEN="wrong").code == 4
+    lost = cli("team", "list", ATOLL_API_URL="http://127.0.0.1:9")
+    assert lost.code == 1
+    assert "atoll up" in lost.err
+
+
+def test_login_keeps_the_token_out_of_sight(cli: Run, running: object) -> None:
+    url = running.url  # type: ignore[attr-defined]
+    nowhere = {"ATOLL_API_URL": "", "ATOLL_TOKEN": ""}
+    token = "test-token-of-this-run"
+    ended = cli("login", url, stdin=f"{token}\n", **nowhere)
+    assert ended.code == 0, ended.err
+    assert token not in ended.out + ended.err
+    assert cli("whoami", "-o", "name", **nowhere).out == "admin\n"

@@ -1,0 +1,129 @@
+"""`atoll up` on a sandbox of its own: started, repaired, told apart, and gone without a trace."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from atoll.hosts.sandbox.processes import start_time
+
+ATOLL = Path(sys.executable).with_name("atoll")
+PARTS = {"redis", "gateway", "api", "worker", "watcher", "sweeper"}
+
+pytestmark = pytest.mark.sandbox
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("up")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("ATOLL_") or k == "ATOLL_CACHE"}
+    return kept | {"ATOLL_HOME": str(folder / "home"), "XDG_CONFIG_HOME": str(folder / "config")}
+
+
+def atoll(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(ATOLL), *arguments], env=environment, capture_output=True, text=True, timeout=300,
+        check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def up(environment: dict[str, str]) -> tuple[dict[str, str], str]:
+    arguments = ("up", "--host", "sandbox", "--nodes", "2c4g=1", "--no-demo", "--name", "lab")
+    ended = atoll(environment, *arguments, "-o", "json")
+    assert ended.returncode == 0, ended.stderr
+    answer: dict[str, str] = json.loads(ended.stdout)
+    return answer, ended.stderr
+
+
+def pids(environment: dict[str, str]) -> dict[str, int]:
+    found: dict[str, Any] = json.loads(atoll(environment, "status", "-o", "json").stdout)
+    parts = [part for item in found["items"] for part in item["parts"]]
+    return {p["name"]: int(p["detail"].split()[1]) for p in parts if p["detail"].startswith("pid")}
+
+
+@pytest.fixture(scope="module")
+def started(environment: dict[str, str]) -> Iterator[tuple[dict[str, str], str]]:
+    yield up(environment)
+    atoll(environment, "down", "--name", "lab")
+
+
+Started = tuple[dict[str, str], str]
+
+
+def test_the_answer(started: Started) -> None:
+    answer, told = started
+    assert set(answer) == {"api", "token", "kubeconfig", "portal", "logs", "host"}
+    assert answer["host"] == "sandbox"
+    assert "Simulated:" in told
+    headers = {"Authorization": f"Bearer {answer['token']}"}
+    profiles = httpx2.get(f"{answer['api']}/v1/profiles", headers=headers, trust_env=False).json()
+    assert {p["name"] for p in profiles["items"]} == {"default", "previous"}
+    health = httpx2.get(f"{answer['api']}/v1/health", trust_env=False).json()
+    assert health["status"] == "ok", health
+    assert stat.S_IMODE(Path(answer["kubeconfig"]).stat().st_mode) == 0o600
+
+
+def test_no_secret_in_any_argument_or_log(started: Started, environment: dict[str, str]) -> None:
+    answer, _ = started
+    home = Path(environment["ATOLL_HOME"]) / "lab"
+    secrets = [answer["token"], (home / "queue" / "password").read_text()]
+    for pid in pids(environment).values():
+        arguments = Path(f"/proc/{pid}/cmdline").read_text()
+        assert not [s for s in secrets if s in arguments]
+    for log in home.joinpath("logs").glob("*.log"):
+        assert not [s for s in secrets if s in log.read_text(errors="replace")], log
+    for file in (home / "admin-token", home / "queue" / "password", home / "queue" / "redis.conf"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_second_run_repairs_and_keeps(started: Started, environment: dict[str, str]) -> None:
+    before = pids(environment)
+    assert set(before) >= PARTS
+    for name in ("api", "sweeper"):
+        os.kill(before[name], signal.SIGKILL)
+    assert atoll(environment, "status").returncode == 1
+
+    answer, told = up(environment)
+
+    assert answer == started[0]
+    assert "2 started" in told
+    after = pids(environment)
+    assert {n for n in PARTS if before[n] != after[n]} == {"api", "sweeper"}
+    assert atoll(environment, "status").returncode == 0
+
+
+def test_the_commands_find_it(started: Started, environment: dict[str, str]) -> None:
+    assert atoll(environment, "whoami", "-o", "name").stdout == "admin\n"
+
+
+def test_another_host_under_the_same_name(started: Started, environment: dict[str, str]) -> None:
+    ended = atoll(environment, "up", "--host", "kind", "--name", "lab")
+    assert ended.returncode == 2
+    assert "atoll down --name lab" in ended.stderr
+
+
+def test_down_leaves_nothing(started: Started, environment: dict[str, str]) -> None:
+    running = pids(environment)
+    ended = atoll(environment, "down", "--name", "lab")
+    assert ended.returncode == 0, ended.stderr
+    home = environment["ATOLL_HOME"]
+    assert not (Path(home) / "lab").exists()
+    assert not [name for name, pid in running.items() if start_time(pid)]
+    assert not [pid for pid in Path("/proc").glob("[0-9]*") if _mentions(pid, home)]
+    assert "lab" not in Path(environment["XDG_CONFIG_HOME"], "atoll", "config.yaml").read_text()
+    assert atoll(environment, "down", "--name", "lab").returncode == 0
+
+
+def _mentions(process: Path, text: str) -> bool:
+    try:
+        return text.encode() in (process / "cmdline").read_bytes()
+    except OSError:
+        return False

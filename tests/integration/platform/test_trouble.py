@@ -1,0 +1,220 @@
+"""Things go wrong while a virtual cluster is made and removed; nothing is lost, nothing stays behind."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from atoll.cluster.client import Cluster
+from atoll.cluster.kinds import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
+    LEASE,
+    NAMESPACE,
+    NODE,
+    RESOURCE_QUOTA,
+    SECRET,
+    SERVICE,
+    STATEFUL_SET,
+    TEAM,
+    VIRTUAL_CLUSTER,
+)
+from atoll.contract.virtual_clusters import VirtualClusterCreate
+from atoll.settings import Settings
+from atoll_worker.adapters.helm import HelmReleases
+from atoll_worker.reconcile.runner import Runner
+from atoll_worker.reconcile.steps import all_steps
+from builders.sandbox_site import Site, children, ready, until
+
+pytestmark = pytest.mark.sandbox
+
+
+def resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    meta = {"name": name}
+    return {"apiVersion": "atoll.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
+
+
+def wish(**spec: Any) -> dict[str, Any]:
+    return {
+        "team": "blue",
+        "profile": "default",
+        "mode": "dedicated",
+        "replicaSets": {"4c8g": 1},
+        "quota": {"cpu": "2", "memory": "4Gi"},
+        **spec,
+    }
+
+
+@pytest.fixture
+async def cluster(site: Site) -> AsyncIterator[Cluster]:
+    """The host, with a team; every virtual cluster of the test is gone at the end."""
+    async with site.cluster() as found:
+        quota = {"cpu": {"limit": "12"}, "memory": {"limit": "24Gi"}}
+        await found.apply(resource("Team", "blue", {"quota": quota}))
+        yield found
+        for left in await found.items(VIRTUAL_CLUSTER):
+            name = left["metadata"]["name"]
+            await found.delete(VIRTUAL_CLUSTER, name)
+            await until(found, name, lambda item: item is None)
+
+
+async def revisions(cluster: Cluster, namespace: str) -> dict[str, str]:
+    """name -> resourceVersion of everything we write for one virtual cluster on the host."""
+    found: dict[str, str] = {}
+    for kind in (SECRET, CONFIG_MAP, SERVICE, STATEFUL_SET, RESOURCE_QUOTA, LEASE):
+        space = "atoll-system" if kind is LEASE else namespace
+        for item in await cluster.items(kind, space):
+            found[f"{kind.kind}/{item['metadata']['name']}"] = item["metadata"]["resourceVersion"]
+    for item in await cluster.items(VIRTUAL_CLUSTER):
+        found[f"VirtualCluster/{item['metadata']['name']}"] = item["metadata"]["resourceVersion"]
+    return found
+
+
+async def settled(cluster: Cluster, namespace: str) -> dict[str, str]:
+    """The revisions once nothing has moved for 4 s: looks that were under way have ended."""
+    before, since = await revisions(cluster, namespace), time.monotonic()
+    while time.monotonic() - since < 4:
+        await asyncio.sleep(0.5)
+        now = await revisions(cluster, namespace)
+        if now != before:
+            before, since = now, time.monotonic()
+    return before
+
+
+async def test_kubectl_apply_is_enough_and_a_second_look_writes_nothing(
+    site: Site, cluster: Cluster
+) -> None:
+    await cluster.create(resource("VirtualCluster", "applied", wish()))
+    await until(cluster, "applied", ready)
+    before = await settled(cluster, "vc-applied")
+    settings = Settings(kubeconfig=site.kubeconfig, reach="kubeconfig", charts=site.charts)
+    runner = Runner(cluster, settings, HelmReleases(str(site.helm), site.charts), all_steps())
+    assert [await runner.look("applied") for _ in range(2)] == ["converged", "converged"]
+    assert await revisions(cluster, "vc-applied") == before
+
+
+async def test_a_worker_killed_at_every_step_is_followed_by_another(
+    site: Site, cluster: Cluster
+) -> None:
+    await cluster.create(resource("VirtualCluster", "killed", wish()))
+    killed_at: set[str] = set()
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        found = await cluster.get(VIRTUAL_CLUSTER, "killed")
+        if ready(found):
+            break
+        steps = (found.get("status") or {}).get("steps", [])
+        under_way = {s["name"] for s in steps if s["state"] in ("running", "done")} - killed_at
+        if under_way:
+            killed_at |= under_way
+            site.kill("worker")
+            await asyncio.to_thread(site.up)
+        await asyncio.sleep(0.1)
+    found = await until(cluster, "killed", ready)
+    assert found
+    assert len(killed_at) >= 5
+    assert found["status"]["fence"] > 1
+
+
+async def test_a_helm_that_is_killed_half_way_is_finished(site: Site, cluster: Cluster) -> None:
+    await cluster.create(resource("VirtualCluster", "helmless", wish()))
+    killed, deadline = 0, time.monotonic() + 120
+    while killed < 4 and time.monotonic() < deadline:
+        for pid in helm_processes(site):
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+        if ready(await cluster.get(VIRTUAL_CLUSTER, "helmless")):
+            break
+        await asyncio.sleep(0.02)
+    assert killed
+    await until(cluster, "helmless", ready)
+
+
+def helm_processes(site: Site) -> list[int]:
+    found = []
+    for pid in site.pids("worker"):
+        for child in children(pid):
+            try:
+                if Path(f"/proc/{child}/exe").readlink().name == "helm":
+                    found.append(child)
+            except OSError:
+                continue
+    return sorted(set(found))
+
+
+async def test_without_the_queue_the_api_accepts_and_says_so_and_work_goes_on_later(
+    site: Site, cluster: Cluster
+) -> None:
+    site.kill("redis")
+    try:
+        body = VirtualClusterCreate.model_validate({"name": "queueless", "spec": wish()})
+        with site.client() as client:
+            made = await asyncio.to_thread(client.virtual_clusters.create, body)
+            assert made.operation.warning
+            assert client.health().status == "degraded"
+    finally:
+        await asyncio.to_thread(site.up)
+    found = await until(
+        cluster, "queueless", lambda vc: bool((vc or {}).get("status", {}).get("steps"))
+    )
+    assert found
+    broker = redis.Redis.from_url(site.broker)
+    broker.flushall()  # everything that was queued is forgotten
+    broker.close()
+    await until(cluster, "queueless", ready)
+
+
+async def test_when_the_hosts_api_server_restarts_all_of_us_come_back(
+    site: Site, cluster: Cluster
+) -> None:
+    before = {p: site.pids(p)[0] for p in ("api", "gateway", "worker", "watcher", "sweeper")}
+    await cluster.create(resource("VirtualCluster", "restarted", wish()))
+    site.kill_host_api_server()
+    await asyncio.to_thread(site.up)
+    await until(cluster, "restarted", ready)
+    assert {p: site.pids(p)[0] for p in before} == before  # nobody died of it
+
+
+async def test_delete_leaves_nothing_even_while_creating(site: Site, cluster: Cluster) -> None:
+    await cluster.create(resource("VirtualCluster", "short", wish()))
+    await until(cluster, "short", lambda vc: bool((vc or {}).get("status", {}).get("nodes")))
+    await cluster.delete(VIRTUAL_CLUSTER, "short")
+    await until(cluster, "short", lambda vc: vc is None)
+    assert await traces(cluster, "short") == []
+
+
+async def test_delete_of_a_ready_one_leaves_nothing(site: Site, cluster: Cluster) -> None:
+    spec = {"name": "r", "workers": 1, "headCpu": "500m", "workerCpu": "500m",
+            "headMemory": "1Gi", "workerMemory": "1Gi"}  # fmt: skip
+    await cluster.create(resource("VirtualCluster", "whole", wish(rayClusters=[spec])))
+    await until(cluster, "whole", ready, 240)
+    await cluster.delete(VIRTUAL_CLUSTER, "whole")
+    await until(cluster, "whole", lambda vc: vc is None)
+    assert await traces(cluster, "whole") == []
+
+
+async def traces(cluster: Cluster, name: str) -> list[str]:
+    """Everything on the host that still speaks of a virtual cluster."""
+    found = []
+    for kind in (NAMESPACE, CLUSTER_ROLE, CLUSTER_ROLE_BINDING):
+        names = [item["metadata"]["name"] for item in await cluster.items(kind)]
+        found += [
+            f"{kind.kind} {n}" for n in names if n == f"vc-{name}" or n.startswith(f"vc-{name}-")
+        ]
+    for kind, space in ((LEASE, "atoll-system"), (SECRET, "atoll-access")):
+        names = [item["metadata"]["name"] for item in await cluster.items(kind, space)]
+        found += [f"{kind.kind} {n}" for n in names if n.endswith(f"-{name}")]
+    nodes = await cluster.items(NODE, labels={"atoll.dev/virtual-cluster": name})
+    found += [f"Node {n['metadata']['name']}" for n in nodes]
+    ledger = (await cluster.get(TEAM, "blue"))["status"]["reservations"]
+    found += [f"reservation {key}" for key in ledger if key.partition("/")[0] == name]
+    if await cluster.find(VIRTUAL_CLUSTER, name):
+        found.append("the VirtualCluster itself")
+    return found
