@@ -95,6 +95,7 @@ def _config(app: FastAPI, listener: Listener) -> uvicorn.Config:
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         lifespan="off",
+        log_level="warning",  # below that it logs queries: commands that somebody executes
         ws="wsproto",
         ws_per_message_deflate=False,
         # Pings keep ways open; a caller whose reader waits is not gone when it answers none.

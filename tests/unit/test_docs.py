@@ -138,20 +138,22 @@ def test_settings_are_documented() -> None:
 
 
 def test_metrics_are_documented() -> None:
-    in_code = {
-        _text(node.args[0])
-        for node in (*_nodes("platform"), *_nodes("worker"))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("Counter", "Gauge", "Histogram")
-        and node.args
-    }
-    assert _first_cells("metrics.md") == in_code
+    calls = (n for n in (*_nodes("platform"), *_nodes("worker")) if isinstance(n, ast.Call))
+    made = [
+        _text(call.args[0])
+        for call in calls
+        if isinstance(call.func, ast.Name)
+        and call.func.id in ("Counter", "Gauge", "Histogram")
+        and call.args
+    ]
+    # collections.Counter is called with something else than a name.
+    assert _first_cells("metrics.md") == {name for name in made if name}
 
 
 def test_steps_are_documented_with_what_they_need() -> None:
     page = (ROOT / "docs" / "architecture" / "overview.md").read_text()
-    rows = re.findall(r"^\| ([a-z-]+) \| (\w+) \| ([^|]*)\|", page, re.MULTILINE)
+    page = page.partition("### The steps")[2].partition("### Retries")[0]
+    rows = re.findall(r"^\| ([a-z-]+) \| ([A-Z]\w+) \| ([^|]*)\|", page, re.MULTILINE)
     told = [(name, condition, set(re.findall(r"\w+", needs))) for name, condition, needs in rows]
     assert told == [(step.name, step.condition, set(step.needs)) for step in all_steps()]
 

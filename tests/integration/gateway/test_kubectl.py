@@ -16,6 +16,7 @@ from builders.gateway_site import VC
 from builders.ways_in import POD, Kubectl, WaysIn, installed, played_kubelet, ways_in
 from conftest import CACHE
 
+pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def ways(api_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WaysIn]:

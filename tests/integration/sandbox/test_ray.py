@@ -233,7 +233,7 @@ def test_a_gang_that_is_too_large_waits_whole_while_a_small_one_runs(
         found = tenant.get("podgroup", "ray-big-pg", "-n", "ray").get("status", {})
         return "".join(one["message"] for one in found.get("conditions", []))
 
-    assert "5/5 tasks in gang unschedulable" in until(why, "the PodGroup says why")
+    until(lambda: "5/5 tasks in gang unschedulable" in why(), "the PodGroup says why")
     time.sleep(2)
     waiting = pods(tenant, "big")
     assert len(waiting) == 5

@@ -103,6 +103,15 @@ def test_what_was_ready_and_is_no_longer_is_degraded_but_a_new_wish_is_provision
     assert after(ready, broken).status.phase == "Provisioning"
 
 
+def test_the_timeline_of_a_deletion_begins_anew() -> None:
+    ready = after(cluster(), result(Done(), Done()))
+    ready.metadata.deletion_timestamp = "2026-01-02T03:05:00Z"
+    gone = PassResult([StepRun(B(), Done("Gone"), began="D1", ended="D2")])
+    status = after(ready, gone).status
+    assert status.phase == "Deleting"
+    assert (status.steps[0].started_at, status.steps[0].finished_at) == ("D1", "D2")
+
+
 def test_retries_slow_down_and_end_with_success() -> None:
     vc, waits = cluster(), []
     for _ in range(9):

@@ -13,7 +13,7 @@ from atoll.resources.virtual_clusters import (
 from atoll_worker.reconcile.engine import PassResult, StepRun
 from atoll_worker.reconcile.outcome import Done, Failed, Outcome
 
-LONGEST_DELAY = 60.0
+LONGEST_DELAY = 20.0
 
 
 def _state(run: StepRun) -> StepState:
@@ -107,7 +107,8 @@ def next_status(
     """The whole status after a pass; what no step told anew stays as it was."""
     old, facts = vc.status, result.facts
     stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    by_name = {step.name: step for step in old.steps}
+    begins_to_go = vc.deleting and old.phase != "Deleting"
+    by_name = {} if begins_to_go else {step.name: step for step in old.steps}
     new_wish = old.observed_generation != vc.metadata.generation
     conditions = [
         Condition(

@@ -57,10 +57,16 @@ class Informer:
                 await self._follow()
             except (httpx2.HTTPError, ApiError, ValueError) as problem:
                 if isinstance(problem, ApiError) and problem.code == 404:
-                    await asyncio.sleep(1)  # the custom resource is not defined yet
+                    self._forget()
+                    await asyncio.sleep(1)  # the custom resource is not defined (any more)
                 elif not (isinstance(problem, ApiError) and problem.code == 410):
                     log.debug("watch of %s: %r", self._kind.plural, problem)
                 await asyncio.sleep(0.3)
+
+    def _forget(self) -> None:
+        gone, self.items = self.items, {}
+        for item in gone.values():
+            self._tell(item)
 
     async def _follow(self) -> None:
         listed, version = await self._kube.list(self._kind, self._namespace, self._selector)

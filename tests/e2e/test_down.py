@@ -1,0 +1,41 @@
+"""`atoll down` takes away everything that `atoll up` made on a real cluster."""
+
+from pathlib import Path
+
+import pytest
+
+from e2e.figures import Figures
+from e2e.local import PROCESSES, Local
+from e2e.stage import OWNER_LABEL
+
+SEARCHED = (
+    "/api/v1/namespaces",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "/api/v1/persistentvolumes",
+)
+
+
+def test_down_leaves_nothing(local: Local, figures: Figures) -> None:
+    if not local.lives:
+        pytest.skip("no platform was started by a test before")
+    pids = [local.pid(process) for process in PROCESSES]
+    ran = local.down()
+    assert ran.code == 0, ran.err
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    assert not local.root.exists()
+    host = local.stage.host
+    left = [
+        f"{path.rsplit('/', 1)[-1]}/{item['metadata']['name']}"
+        for path in SEARCHED
+        for item in host.items(path)
+        if any(word in item["metadata"]["name"] for word in ("atoll", "vc-"))
+        and not item["metadata"].get("deletionTimestamp")
+    ]
+    assert left == []
+    nodes = host.items("/api/v1/nodes")
+    assert [n["metadata"]["name"] for n in nodes if OWNER_LABEL in n["metadata"]["labels"]] == []
+    figures.note(f"atoll down with the demonstration: {ran.seconds:.1f} s")

@@ -1,0 +1,154 @@
+"""kill -9 of the worker during every step of one create: another goes on within seconds, to Ready."""
+
+import time
+from collections.abc import Callable
+
+from atoll.domain.names import RAY_NAMESPACE, SYSTEM_NAMESPACE
+from e2e.clusters import READY_SECONDS, Clusters, small_ray, timeline
+from e2e.figures import Figures
+from e2e.kube import Kube, Object
+from e2e.local import Local, kill_tree, tree
+from e2e.stage import OWNER_LABEL, Stage
+
+NAME = "ants"
+TAKEOVER_SECONDS = 10.0
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/atoll-system/leases/virtual-cluster-{NAME}"
+RECORD = f"/apis/atoll.dev/v1alpha1/virtualclusters/{NAME}"
+
+
+class Traces:
+    """What each step leaves first, so that a kill right then hits it in the middle."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self._host = stage, stage.host
+        self._inner: Kube | None = None
+        inner = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}"
+        policy = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/atoll-ray"
+        release = "secrets/sh.helm.release.v1.{}.v1"
+        self.of: dict[str, Callable[[], object]] = {
+            "admission": lambda: True,  # before the first write: as soon as somebody has the lease
+            "namespace": lambda: self._host.get(f"/api/v1/namespaces/vc-{NAME}"),
+            "guard-rails": lambda: self._mine(release.format("tenant")),
+            "nodes": lambda: self._host.items(
+                f"/api/v1/nodes?labelSelector={OWNER_LABEL}%3D{NAME}"
+            ),
+            "redis": lambda: self._host.get(
+                f"/apis/apps/v1/namespaces/vc-{NAME}/statefulsets/redis"
+            ),
+            "control-plane": lambda: self._mine(release.format(NAME)),
+            "access": lambda: self._inside(inner),
+            "operator": lambda: self._inside(f"{inner}/{release.format('kuberay-operator')}"),
+            "scheduler": lambda: self._inside(f"{inner}/{release.format('volcano')}"),
+            "policies": lambda: self._inside(policy),
+            "queue": lambda: self._inside(
+                f"/apis/scheduling.volcano.sh/v1beta1/queues/team-{NAME}"
+            ),
+            "ray-clusters": lambda: self._inside(
+                f"/apis/ray.io/v1/namespaces/{RAY_NAMESPACE}/rayclusters/rays"
+            ),
+            "probe": self._ray_ready,
+        }
+
+    def _mine(self, path: str) -> Object | None:
+        return self._host.get(f"/api/v1/namespaces/vc-{NAME}/{path}")
+
+    def _inside(self, path: str) -> Object | None:
+        if self._inner is None:
+            if self._host.get(f"/api/v1/namespaces/vc-{NAME}/secrets/vc-{NAME}") is None:
+                return None
+            self._inner = self._stage.inside(NAME)
+        return self._inner.get(path)
+
+    def _ray_ready(self) -> bool:
+        found = self._inside(f"/apis/ray.io/v1/namespaces/{RAY_NAMESPACE}/rayclusters/rays")
+        return ((found or {}).get("status") or {}).get("state") == "ready"
+
+
+class Hunt:
+    """Kills whoever works at the virtual cluster, once per step, and keeps two workers alive."""
+
+    def __init__(self, platform: Local, clusters: Clusters) -> None:
+        self._platform, self._host = platform, clusters.stage.host
+        self._env = platform.environment_of("worker")
+        self._workers = [platform.pid("worker")]
+        self._traces = Traces(clusters.stage)
+        self.killed: dict[str, float | None] = {}
+        """Step -> seconds until another had the lease; None when nobody held it at the kill."""
+
+    def run(self, deadline: float) -> None:
+        """Until every step was hit."""
+        self._reinforce()
+        while len(self.killed) < len(self._traces.of):
+            assert time.monotonic() < deadline, f"hit {self.killed}; {self._words()}"
+            record = self._host.get(RECORD) or {}
+            done = {
+                step["name"]
+                for step in record.get("status", {}).get("steps", [])
+                if step["state"] == "done"
+            }
+            assert not done - set(self.killed), f"{done - set(self.killed)} was over before a kill"
+            for step in self._traces.of:
+                if step not in self.killed and self._hit(step):
+                    break
+            time.sleep(0.01)
+
+    def _hit(self, step: str) -> bool:
+        lease = (self._host.get(LEASE) or {}).get("spec", {})
+        worker = self._worker_of(lease.get("holderIdentity") or "")
+        # The last step only looks; it has no writer to kill, so any worker will do.
+        if worker is None and step != "probe":
+            return False
+        if not self._traces.of[step]():
+            return False
+        self._end(worker or self._workers[0])
+        began = time.monotonic()
+        self.killed[step] = self._takeover(lease, began) if worker else None
+        return True
+
+    def _takeover(self, before: Object, began: float) -> float:
+        """Seconds until the lease counts another holder."""
+        self._reinforce()
+        while time.monotonic() - began < 30:
+            now = (self._host.get(LEASE) or {}).get("spec", {})
+            if now.get("leaseTransitions", 0) > before.get("leaseTransitions", 0):
+                break
+            time.sleep(0.02)
+        return time.monotonic() - began
+
+    def _worker_of(self, holder: str) -> int | None:
+        pid = int(holder.rpartition("/")[2] or 0)
+        return next((worker for worker in self._workers if pid in tree(worker)), None)
+
+    def _end(self, worker: int) -> None:
+        kill_tree(worker)
+        self._workers.remove(worker)
+
+    def _reinforce(self) -> None:
+        """Two more workers behind whoever is next."""
+        while len(self._workers) < 3:
+            self._workers.append(self._platform.add_worker(self._env))
+
+    def _words(self) -> str:
+        with self._platform.client() as client:
+            return timeline(client.virtual_clusters.get(NAME))
+
+
+def test_kill_at_every_step_converges(
+    platform: Local, clusters: Clusters, figures: Figures
+) -> None:
+    try:
+        hunt = Hunt(platform, clusters)
+        began = time.monotonic()
+        clusters.ask(NAME, rays=[small_ray()])
+        hunt.run(began + READY_SECONDS)
+        clusters.ready(NAME)
+        took = time.monotonic() - began
+        waits = {step: seconds for step, seconds in hunt.killed.items() if seconds is not None}
+        words = ", ".join(f"{step} {seconds:.1f}" for step, seconds in waits.items())
+        figures.note(f"kill -9 during {len(hunt.killed)} steps, Ready after {took:.1f} s")
+        figures.note(f"  seconds until another worker went on: {words}")
+        assert max(waits.values()) <= TAKEOVER_SECONDS
+        assert len(waits) >= 10
+    finally:
+        platform.end_extra()
+        assert platform.up(demo=False).code == 0
