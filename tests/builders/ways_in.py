@@ -25,6 +25,7 @@ from builders.api_process import TOKEN, Running, start_api, stop
 from builders.gateway_site import VC, free_port, furnish
 
 NODE, POD = "played", "box"
+STAMP = "2026-01-01T00:00:00.000000000Z"
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def played_kubelet(folder: Path, host: Path, *, kwok: str, forward_to: int) -> I
     Ports of the pod lead to `forward_to`.
     """
     port, log = free_port(), folder / "pod.log"
-    log.write_text("one\ntwo\n")
+    log.write_text("".join(f"{STAMP} stdout F {word}\n" for word in ("one", "two")))
     config = folder / "kwok.yaml"
     specs: dict[str, dict[str, Any]] = {
         "ClusterExec": {"execs": [{"local": {}}]},

@@ -23,6 +23,7 @@ ALLOWED: dict[str, Asked] = {
     ],
     "atoll-gateway": [
         ("get", "virtualclusters.atoll.dev", ""),
+        ("get", "profiles.atoll.dev", ""),
         ("get", "access-lab:secrets", "access"),
     ],
     "atoll-watcher": [

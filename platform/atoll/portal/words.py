@@ -88,6 +88,7 @@ REASONS: dict[str, str] = {
     "RayClustersStarting": "Ray heads and workers are starting",
     "NotEnoughNodes": "Too few free nodes of that template",
     # on the way out
+    "Deleting": "Being deleted",
     "Removing": "Being removed",
     "Uninstalling": "Being uninstalled",
     "Unlabelling": "Nodes are being given back",
@@ -105,6 +106,17 @@ REASONS: dict[str, str] = {
     "ChartMissing": "A chart cannot be found",
     "ChartDigestMismatch": "A chart is not the one that the profile pinned",
     "RepositoryUnreachable": "The chart repository does not answer",
+    "ChartRefusedValues": "A chart refused its values",
+    "ChartMadeInvalidObject": "A chart made something that Kubernetes does not take",
+    "HelmBusy": "Another helm is at it; will be tried again",
+    "HelmFailed": "Helm failed; will be tried again",
+    "TeamMissing": "The team does not exist",
+    "ProfileMissing": "The profile does not exist",
+    "NamespaceTaken": "The host has a namespace of that name that is not ours",
+    "SharedModeMissing": "Shared mode is not there yet",
+    "NoNodesAskedFor": "It asks for no nodes",
+    "NewerWriter": "Another worker has taken over",
+    "Unexpected": "Something unexpected; will be tried again",
 }
 
 _ALIASES = {"Admission": "Admitted"}

@@ -18,6 +18,7 @@ from conftest import CACHE
 
 pytestmark = pytest.mark.timeout(120)
 
+
 @pytest.fixture(scope="module")
 def ways(api_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WaysIn]:
     with ways_in(tmp_path_factory.mktemp("ways"), api_server) as found:

@@ -104,10 +104,19 @@ def platform_units(env: dict[str, str], running: Running) -> list[Unit]:
     return [
         Unit("gateway", [python, "-m", "atoll.main", "gateway"], listening(running.gateway)),
         Unit("api", [python, "-m", "atoll.main", "api"], listening(running.api)),
-        Unit("worker", [python, *worker], lean),
+        Unit(
+            "worker", [python, *worker], lean | {"PROMETHEUS_MULTIPROC_DIR": _metrics_folder(env)}
+        ),
         Unit("watcher", [python, "-m", "atoll_worker.watch"], lean),
         Unit("sweeper", [python, "-m", "atoll_worker.sweep"], lean),
     ]
+
+
+def _metrics_folder(env: dict[str, str]) -> str:
+    """Where the worker's pool processes leave their numbers for its /metrics page."""
+    folder = Path(env["ATOLL_RUNTIME_DIR"]) / "metrics"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return str(folder)
 
 
 def _address(place: Place, process: str) -> str:

@@ -1,8 +1,11 @@
 """What every step that owns a helm release shares."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from atoll.cluster.client import Object
 from atoll.resources.profiles import Chart
@@ -19,13 +22,19 @@ class Seen:
     workloads: tuple[Object | None, ...] = ()
 
 
+@cache
+def folder_version(chart: Path) -> str:
+    """The version of a chart that is a folder (helm/tenant); it does not change while we run."""
+    return str(yaml.safe_load((chart / "Chart.yaml").read_text())["version"])
+
+
 def needs_install(
-    scope: Scope, seen: Release | None, chart_version: str | None, values: dict[str, Any]
+    scope: Scope, seen: Release | None, chart_version: str, values: dict[str, Any]
 ) -> bool:
     """Whether the release is absent, unfinished, of another chart version, or has other values."""
     if seen is None or seen.status != "deployed":
         return True
-    other_chart = chart_version is not None and seen.chart_version != chart_version
+    other_chart = seen.chart_version != chart_version
     return other_chart or seen.values_hash != scope.releases.values_hash(values)
 
 
@@ -36,7 +45,7 @@ def install_when_needed(
     install: Install,
 ) -> list[Change]:
     """The plan of a release step."""
-    version = chart.version if isinstance(chart, Chart) else None
+    version = chart.version if isinstance(chart, Chart) else folder_version(chart)
     return [install] if needs_install(scope, seen, version, install.values) else []
 
 
