@@ -130,15 +130,16 @@ class Kubectl:
         """A command that goes on until the block ends; its output by lines."""
         process = subprocess.Popen(
             self.argv(*arguments), env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
             yield process
         finally:
             process.kill()
             process.wait(10)
-            assert process.stdout
-            process.stdout.close()
+            for pipe in (process.stdin, process.stdout):
+                assert pipe
+                pipe.close()
 
 
 @contextmanager

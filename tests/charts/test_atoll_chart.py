@@ -191,7 +191,8 @@ def test_the_gateway_reads_single_secrets_in_one_namespace() -> None:
     (role,) = [r for r in rendered.of("Role") if r["metadata"]["name"] == "atoll-gateway"]
     assert role["metadata"]["namespace"] == "atoll-access"
     assert powers(role["rules"]) == {("", "secrets", "get")}
-    assert powers(rules(rendered, "gateway")) == {("atoll.dev", "virtualclusters", "get")}
+    own = {("atoll.dev", kind, "get") for kind in ("virtualclusters", "profiles")}
+    assert powers(rules(rendered, "gateway")) == own
 
 
 def test_the_watcher_only_looks_and_sees_no_secret() -> None:
@@ -287,3 +288,9 @@ def test_notes_tell_the_next_commands() -> None:
     text = (HELM / "atoll" / "templates" / "NOTES.txt").read_text()
     for word in ("port-forward", "admin-token", "atoll team create", "helm show crds"):
         assert word in text
+
+
+def test_two_versions_of_the_worker_never_run_at_once() -> None:
+    """They would upgrade one another's releases to and fro."""
+    worker = kind_mode().one("Deployment", "atoll-worker")
+    assert worker["spec"]["strategy"] == {"type": "Recreate"}

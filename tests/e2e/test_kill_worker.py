@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from atoll.domain.names import RAY_NAMESPACE, SYSTEM_NAMESPACE
 from e2e.clusters import READY_SECONDS, Clusters, small_ray, timeline
 from e2e.figures import Figures
 from e2e.kube import Kube, Object
-from e2e.local import Local, kill_tree, tree
+from e2e.local import Local, kill_tree
 from e2e.stage import OWNER_LABEL, Stage
 
 NAME = "ants"
@@ -93,7 +94,7 @@ class Hunt:
         for step in self._traces.of:
             if step not in self.killed and self._traces.of[step]():
                 self._seen.setdefault(step, time.monotonic())
-                if writer or self._long_seen(step):
+                if writer or step == "probe" or self._long_seen(step):
                     self._end(writer or self._workers[0])
                     began = time.monotonic()
                     self.killed[step] = self._takeover(lease, began) if writer else None
@@ -117,7 +118,11 @@ class Hunt:
 
     def _worker_of(self, holder: str) -> int | None:
         pid = int(holder.rpartition("/")[2] or 0)
-        return next((worker for worker in self._workers if pid in tree(worker)), None)
+        try:
+            parent = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            return None
+        return next((worker for worker in self._workers if worker in (pid, parent)), None)
 
     def _end(self, worker: int) -> None:
         kill_tree(worker)

@@ -42,6 +42,10 @@ metadata:
   {{- include "atoll.metadata" . | nindent 2 }}
 spec:
   replicas: {{ $values.replicas }}
+  {{- if eq .part "worker" }}
+  # Two versions of the worker have two opinions of the same releases and would upgrade them to and fro.
+  strategy: {type: Recreate}
+  {{- end }}
   selector:
     matchLabels:
       {{- $selector | nindent 6 }}

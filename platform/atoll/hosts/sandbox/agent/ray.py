@@ -41,7 +41,6 @@ _OURS = ("--head", "--block", "--address", "--port", "--dashboard-port", "--dash
 _PATIENCE = {
     "RAY_agent_register_timeout_ms": "180000",
     "RAY_worker_register_timeout_seconds": "180",
-    "RAY_health_check_timeout_ms": "30000",
 }
 _OBJECT_STORE_BYTES = 100_000_000
 
