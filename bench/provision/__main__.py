@@ -71,13 +71,15 @@ def _alternate(ours: AtollSide, theirs: Plain, options: argparse.Namespace, root
     seconds: dict[str, list[float]] = {"atoll": [], "plain": []}
     for number in range(options.pairs):
         for label, side in (("atoll", ours), ("plain", theirs)):
-            took, steps = side.up()
-            seconds[label].append(took)
-            words = ", ".join(f"{name} {at:.1f}" for name, at in steps.items())
-            print(f"run {number + 1} {label:5} {took:6.1f} s   ({words})", flush=True)
-            if number == 0 and label == "atoll":
-                print(idle_report(root, options, "one virtual cluster"), flush=True)
-            side.down()
+            try:
+                took, steps = side.up()
+                seconds[label].append(took)
+                words = ", ".join(f"{name} {at:.1f}" for name, at in steps.items())
+                print(f"run {number + 1} {label:5} {took:6.1f} s   ({words})", flush=True)
+                if number == 0 and label == "atoll":
+                    print(idle_report(root, options, "one virtual cluster"), flush=True)
+            finally:
+                side.down()
     medians = {label: statistics.median(values) for label, values in seconds.items()}
     ratio = medians["atoll"] / medians["plain"]
     print(f"medians: atoll {medians['atoll']:.1f} s, plain {medians['plain']:.1f} s; "

@@ -79,8 +79,11 @@ def _write(
     capability = {key: spec.quota[key] for key in ("cpu", "memory") if key in spec.quota}
     queue = queue_manifest(queue_name(spec.team), capability, {})
     control_plane = vcluster_values(vc, profile)
-    # Tuning, not need: a person keeps the chart's own probes.
+    # Tuning, not need: a person keeps the probes of the chart and of KubeRay.
     del control_plane["controlPlane"]["statefulSet"]["probes"]
+    for group in (ray["spec"]["headGroupSpec"], *ray["spec"]["workerGroupSpecs"]):
+        for container in group["template"]["spec"]["containers"]:
+            container.pop("readinessProbe", None)
     files: dict[str, list[dict[str, Any]]] = {
         "vcluster": [control_plane],
         "volcano": [volcano_values(profile)],

@@ -16,10 +16,15 @@ from atoll.settings import Settings
 
 TASK = "atoll.reconcile"
 QUEUE = "reconcile"
+SENT_AT = "atoll_sent_at"
+"""Message header: the unix time at which a hint was sent, for the queue's age."""
 VISIBILITY_SECONDS = 900
 HARD_LIMIT_SECONDS = 300
 SOFT_LIMIT_SECONDS = 240
 _PATIENCE_SECONDS = 1.0
+_HINT_SECONDS = 60.0
+"""A hint older than this is dropped: the sweeper has sent younger ones, and a worker that was away
+must not work off a backlog that says the same thing a thousand times."""
 _BREAK_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -109,7 +114,15 @@ class Dispatch:
 
     def _publish(self, kind: str, name: str, generation: int) -> None:
         kwargs = {"kind": kind, "name": name, "generation": generation}
-        self._app.send_task(TASK, kwargs=kwargs, retry=False, ignore_result=True)
+        headers = {SENT_AT: time.time()}
+        self._app.send_task(
+            TASK,
+            kwargs=kwargs,
+            headers=headers,
+            expires=_HINT_SECONDS,
+            retry=False,
+            ignore_result=True,
+        )
 
     def _connect(self) -> None:
         with self._app.connection_for_write() as connection:

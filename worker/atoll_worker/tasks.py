@@ -1,9 +1,11 @@
 """Thin entry points: a hint becomes one look."""
 
 import asyncio
+import time
+from typing import Any
 
 from atoll.cluster.client import Cluster
-from atoll.dispatch import TASK
+from atoll.dispatch import SENT_AT, TASK
 from atoll.errors import UnavailableError
 from atoll.settings import get_settings
 from atoll.telemetry import worker_metrics
@@ -21,9 +23,12 @@ async def look(name: str) -> str:
         return await Runner(host, settings, releases, all_steps()).look(name)
 
 
-@app.task(name=TASK)
-def reconcile(kind: str, name: str, generation: int) -> str:
+@app.task(name=TASK, bind=True)
+def reconcile(self: Any, kind: str, name: str, generation: int) -> str:
     """A hint: look at this object. `generation` is for the log; truth is what the cluster says."""
+    sent_at = getattr(self.request, SENT_AT, None)
+    if sent_at is not None:
+        worker_metrics.queue_age(time.time() - float(sent_at))
     if kind != "VirtualCluster":
         return "ignored"
     try:

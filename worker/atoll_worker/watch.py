@@ -46,24 +46,24 @@ class Watcher:
             with contextlib.suppress(AtollError):
                 found, revision = await self._host.items_at(kind, labels=labels)
                 for item in found:
-                    await self._tell(kind, item, owner)
-                async for _, item in self._host.watch(kind, since=revision, labels=labels):
-                    await self._tell(kind, item, owner)
+                    await self._tell(item, owner)
+                async for change, item in self._host.watch(kind, since=revision, labels=labels):
+                    await self._tell(item, owner)
+                    if change == "DELETED":
+                        self._seen.pop(item["metadata"]["uid"], None)
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _tell(
-        self, kind: Kind, item: Object, owner: Callable[[Object], tuple[str, str] | None]
-    ) -> None:
+    async def _tell(self, item: Object, owner: Callable[[Object], tuple[str, str] | None]) -> None:
         told = owner(item)
         if told is None:
             return
         name, state = told
-        key = f"{kind.kind}/{item['metadata']['uid']}"
-        if self._seen.get(key) == state:
+        uid = item["metadata"]["uid"]
+        if self._seen.get(uid) == state:
             return
-        self._seen[key] = state
         worker_metrics.hint("watch")
-        await self._dispatch.send("VirtualCluster", name, item["metadata"].get("generation", 0))
+        if await self._dispatch.send("VirtualCluster", name, item["metadata"].get("generation", 0)):
+            self._seen[uid] = state
 
 
 def _wish(item: Object) -> tuple[str, str] | None:

@@ -200,6 +200,9 @@ class VirtualClusterFeed:
         old = self._present.get(new.name)
         if new.metadata.uid in self._gone or (old and _revision(old) >= _revision(new)):
             return
+        if old and old.metadata.uid != new.metadata.uid:
+            # Deleted and made again faster than the watch told us: the first one's end is an event.
+            self._forget(new.name, _revision(new) - 1)
         self._present[new.name] = new
         self._publish(_event(CHANGED, new, _revision(new)))
 

@@ -102,6 +102,8 @@ def _fetch(session: Session, name: str) -> dict[str, Any]:
         # kubectl looks for the plugin on PATH; from a checkout it is not there.
         for user in config.get("users") or ():
             user["user"]["exec"]["command"] = str(Path(sys.executable).with_name("atoll"))
+    if any(c["cluster"]["server"].startswith("http:") for c in config.get("clusters") or ()):
+        session.say("Note: kubectl sends no token over plain http; this address needs https.")
     return config
 
 

@@ -27,6 +27,8 @@ from atoll.errors import (
 
 Object = dict[str, Any]
 _TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
+_WATCH_SECONDS = 240
+"""The server ends each watch after this long and lightkube goes on from where it was."""
 
 
 @cache
@@ -50,7 +52,8 @@ def translate(error: Exception, what: str) -> AtollError:
     status = error.status
     text = f"{what}: {status.message}"
     code, reason = status.code or 500, status.reason
-    if code == 404:
+    # The second is said of a kind whose definition was made a moment ago.
+    if code == 404 or "storage is (re)initializing" in text:
         return NotFoundError(text)
     if code == 409:
         return (
@@ -85,6 +88,8 @@ class Cluster:
         self._client = AsyncClient(
             single, timeout=_TIMEOUT, field_manager=FIELD_MANAGER, lazy=True, http2=http2
         )
+        # lightkube lets a watch wait for ever; a link that died without a word must be noticed.
+        self._client._client._watch_timeout.read = _WATCH_SECONDS + 20
 
     @classmethod
     def from_file(cls, path: Path | None) -> Self:
@@ -157,8 +162,9 @@ class Cluster:
         client: Any = self._client
         try:
             async for change, item in client.watch(
-                _resource(kind), resource_version=since, labels=dict(labels or {}) or None, **where
-            ):
+                _resource(kind), resource_version=since, labels=dict(labels or {}) or None,
+                server_timeout=_WATCH_SECONDS, **where,
+            ):  # fmt: skip
                 yield change, _plain(item)
         except ApiError as error:
             if error.status.code == 410:

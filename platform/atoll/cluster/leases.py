@@ -11,7 +11,7 @@ from typing import Any
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import LEASE
-from atoll.errors import AtollError, ConflictError, StaleWriteError
+from atoll.errors import AtollError, ConflictError, NotFoundError, StaleWriteError
 
 
 class HeldByOtherError(ConflictError):
@@ -112,6 +112,28 @@ class WriterLease:
         """Remove the lease; for a virtual cluster that is gone for good."""
         await self._cluster.delete(LEASE, self._name, self._namespace)
 
+    async def _renew_until_lost(self) -> Exception:
+        """Renew again and again; the reason why we may no longer count as the writer.
+
+        Work ends before the lease does, also when the API server hangs: a renewal may take a quarter
+        of the lease at most, and we let go at three quarters after the last one that was begun and
+        succeeded.
+        """
+        clock, step = asyncio.get_running_loop().time, self._seconds / 4
+        renewed = clock()
+        while True:
+            await asyncio.sleep(step)
+            begun = clock()
+            try:
+                async with asyncio.timeout(step):
+                    await self.renew()
+                renewed = begun
+            except (LeaseLostError, NotFoundError) as error:
+                return error
+            except (AtollError, TimeoutError) as error:
+                if clock() - renewed >= 3 * step - 0.01:
+                    return error
+
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
         """Take, renew in the background, release. Work inside is cancelled when the lease is lost."""
@@ -120,22 +142,10 @@ class WriterLease:
         lost: list[BaseException] = []
 
         async def keep() -> None:
-            failing_since: float | None = None
-            clock = asyncio.get_running_loop().time
-            while True:
-                await asyncio.sleep(self._seconds / 3)
-                try:
-                    await self.renew()
-                    failing_since = None
-                except LeaseLostError as error:
-                    lost.append(error)
-                except AtollError as error:  # the API server is away: we may stay until it runs out
-                    failing_since = failing_since or clock()
-                    if clock() - failing_since > self._seconds / 2:
-                        lost.append(error)
-                if lost and work:
-                    work.cancel()
-                    return
+            error = await self._renew_until_lost()
+            lost.append(error)
+            if work:
+                work.cancel()
 
         keeper = asyncio.create_task(keep())
         try:

@@ -7,7 +7,7 @@ NAME_LIMIT = 32
 `<pod>-x-<namespace>-x-<virtual cluster>`; beyond 63 characters it falls back to hashes, so short
 names keep host objects readable."""
 
-_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+_LABEL = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?\Z")
 RESERVED = frozenset(
     {"default", "kube-system", "kube-public", "atoll", "atoll-system", "loft", "redis"}
 )

@@ -43,7 +43,7 @@ def allocate(nodes: Sequence[HostNode], owner: str, wanted: Mapping[str, int]) -
     available: dict[str, int] = {}
     templates = {n.template for n in nodes if n.owner == owner} | set(wanted)
     for template in sorted(templates):
-        count = wanted.get(template, 0)
+        count = max(0, wanted.get(template, 0))
         same = [n for n in nodes if n.template == template]
         mine = sorted((n for n in same if n.owner == owner), key=lambda n: (not n.ready, n.name))
         free = sorted(n.name for n in same if n.owner is None and n.ready)

@@ -10,10 +10,14 @@ from atoll.domain.names import (
     RAY_NAMESPACE,
     queue_name,
 )
+from atoll.domain.versions import Version, parse_version
 
 QUEUE_LABEL = "volcano.sh/queue-name"
 WORKER_GROUP = "workers"
 GCS_PORT, DASHBOARD_PORT, CLIENT_PORT = 6379, 8265, 10001
+AGENT_PORT = 52365
+HEALTH_SINCE = Version(2, 53)
+"""First Ray whose agent answers /api/healthz for all of its node (KubeRay, common/pod.go)."""
 REDIS_ADDRESS = "redis:6379"
 """The virtual cluster's own Redis, as its replicated Service is called in the Ray namespace."""
 
@@ -57,12 +61,18 @@ def ray_image(image: str, version: str, registry: str | None = None) -> str:
     image's registry (or stands in front when it names none).
     """
     tagged = "@" in image or ":" in image.rsplit("/", 1)[-1]
-    full = image if tagged else f"{image}:{version}"
+    return mirrored(image if tagged else f"{image}:{version}", registry)
+
+
+def mirrored(reference: str, registry: str | None) -> str:
+    """An image reference behind a mirror: the mirror takes the place of the registry, or stands in
+    front when the reference names none.
+    """
     if not registry:
-        return full
-    first, _, rest = full.partition("/")
+        return reference
+    first, _, rest = reference.partition("/")
     named = rest and ("." in first or ":" in first or first == "localhost")
-    return f"{registry.rstrip('/')}/{rest if named else full}"
+    return f"{registry.rstrip('/')}/{rest if named else reference}"
 
 
 def head_service(ray_cluster: str) -> str:
@@ -101,10 +111,27 @@ def ray_cluster_manifest(
                     "valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}
                 },
             },
-            "headGroupSpec": _head(spec, image, labels),
-            "workerGroupSpecs": [_workers(spec, image, labels)],
+            "headGroupSpec": _probed(_head(spec, image, labels), ray_version),
+            "workerGroupSpecs": [_probed(_workers(spec, image, labels), ray_version)],
         },
     }
+
+
+def _probed(group: dict[str, Any], ray_version: str) -> dict[str, Any]:
+    """KubeRay's own readiness check, asked every second from the start.
+
+    KubeRay asks every 5 s after 10 s. For older Rays, without the endpoint, its probe stays.
+    """
+    if parse_version(ray_version) >= HEALTH_SINCE:
+        (container,) = group["template"]["spec"]["containers"]
+        container["readinessProbe"] = {
+            "httpGet": {"path": "/api/healthz", "port": AGENT_PORT},
+            "initialDelaySeconds": 2,
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,
+            "failureThreshold": 60,
+        }
+    return group
 
 
 def _head(spec: RayClusterShape, image: str, labels: dict[str, str]) -> dict[str, Any]:

@@ -57,6 +57,24 @@ _RULES: tuple[tuple[str, str, str], ...] = (
 )
 
 
+CLOSED = "it reaches beyond the virtual cluster, or nobody has looked at it yet"
+OPEN = (
+    "controlPlane.backingStore.etcd.deploy",
+    "controlPlane.coredns.deployment",
+    "controlPlane.serviceMonitor",
+    "controlPlane.statefulSet.annotations",
+    "controlPlane.statefulSet.highAvailability",
+    "controlPlane.statefulSet.labels",
+    "controlPlane.statefulSet.resources",
+    "sync.toHost.configMaps",
+    "sync.toHost.podDisruptionBudgets",
+    "sync.toHost.secrets",
+    "sync.toHost.serviceAccounts",
+)
+"""What a team may set. A list of what is allowed, not of what is forbidden: many values of the chart
+(host manifests, extra rules, volumes of the control plane's pod) would hand over the host."""
+
+
 @dataclass(frozen=True)
 class ValueProblem:
     """One value that cannot be: its path in the chart's values, why, and what to do instead."""
@@ -87,7 +105,27 @@ def find_value_problems(values: Mapping[str, Any]) -> list[ValueProblem]:
         ]
     if replicas_problem := _replicas_without_etcd(values):
         found.append(replicas_problem)
+    told = [f.path for f in found]
+    found += [
+        ValueProblem(path, CLOSED, f"set only {', '.join(OPEN)}")
+        for path, value in _leaves(values, "")
+        if _is_set(value, off_is_fine=True)
+        and not any(_below(path, known) for known in (*OPEN, *told))
+    ]
     return found
+
+
+def _below(path: str, root: str) -> bool:
+    return path == root or path.startswith(f"{root}.")
+
+
+def _leaves(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        here = f"{path}.{key}" if path else str(key)
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, here)
+        else:
+            yield here, value
 
 
 def _at(values: Mapping[str, Any], path: str) -> Any:

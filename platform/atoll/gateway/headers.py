@@ -15,7 +15,9 @@ _NEVER_BACK = frozenset((b"date", b"server", b"set-cookie"))
 # A Ray head runs the tenant's code, and answers under the origin of our portal.
 _NOT_FROM_TENANT_CODE = frozenset(
     (b"clear-site-data", b"service-worker-allowed", b"strict-transport-security", b"alt-svc",
-     b"www-authenticate", b"location", b"refresh")
+     b"www-authenticate", b"location", b"refresh", b"content-security-policy",
+     b"content-security-policy-report-only", b"x-frame-options", b"cross-origin-opener-policy",
+     b"cross-origin-embedder-policy", b"cross-origin-resource-policy", b"x-content-type-options")
 )  # fmt: skip
 
 

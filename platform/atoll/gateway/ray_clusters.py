@@ -27,7 +27,7 @@ from atoll.resources.profiles import Profile
 _ALL = "/v1/virtual-clusters/{vc}/ray-clusters"
 _ONE = _ALL + "/{name}"
 _API = "/apis/ray.io/v1"
-_OBJECT_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+_OBJECT_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 router = APIRouter(tags=["ray-clusters"])
 
 

@@ -23,7 +23,7 @@ from atoll.gateway.ray_clusters import ray_clusters
 from atoll.gateway.ray_states import ray_job_read, ray_job_resource_read
 from atoll.gateway.tenants import Object
 
-_JOB_NAME = re.compile(r"^[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$")
+_JOB_NAME = re.compile(r"^[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?\Z")
 _RESOURCES = "/apis/ray.io/v1/rayjobs"
 
 

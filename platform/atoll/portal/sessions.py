@@ -56,7 +56,7 @@ async def login(request: Request) -> Response:
     if not token or caller_of(settings, bearer=token, session=None) is None:
         return render(request, "login.html", 401, next=onward, wrong=_WRONG)
     answer = go(onward)
-    start_session(answer, token, secure=request.url.scheme == "https")
+    start_session(answer, token, secure=settings.api_url.startswith("https:"))
     return answer
 
 

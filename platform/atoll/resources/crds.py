@@ -56,6 +56,10 @@ def crd(resource: type[Resource]) -> dict[str, Any]:
     }
     for part in properties.values():
         part.pop("default", None)
+    if resource.RULES:
+        properties["spec"]["x-kubernetes-validations"] = [
+            {"rule": rule, "message": message} for rule, message in resource.RULES
+        ]
     columns = [{"name": n, "type": t, "jsonPath": p} for n, t, p in resource.COLUMNS]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",

@@ -59,6 +59,8 @@ class Resource(Model):
     PLURAL: ClassVar[str]
     COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     """Printer columns: (name, type, JSON path)."""
+    RULES: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Rules of the spec that the API server itself holds: (CEL expression, message)."""
 
     metadata: Metadata
 

@@ -92,6 +92,11 @@ class VirtualCluster(Resource):
         ("Age", "date", ".metadata.creationTimestamp"),
     )
 
+    RULES: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("self.team == oldSelf.team", "team cannot be changed; make a new virtual cluster"),
+        ("self.mode == oldSelf.mode", "mode cannot be changed; make a new virtual cluster"),
+    )
+
     spec: VirtualClusterSpec
     status: VirtualClusterStatus = Field(default_factory=VirtualClusterStatus)
 

@@ -28,6 +28,8 @@ STEPS = Histogram(
     buckets=_SECONDS,
 )
 LOOKS = Histogram("atoll_look_duration_seconds", "Time of one look", ["result"], buckets=_SECONDS)
+QUEUE_AGE = Histogram("atoll_queue_age_seconds", "Time a hint spent in the queue", buckets=_SECONDS)
+LEASES = Counter("atoll_lease_changes_total", "Times a virtual cluster got another writer")
 HINTS = Counter("atoll_hints_total", "Hints sent to the queue", ["source"])
 UNCONVERGED = Gauge(
     "atoll_unconverged_virtual_clusters", "Virtual clusters that are not as asked for"
@@ -43,6 +45,16 @@ def step(name: str, outcome: object, seconds: float, *, dry: bool) -> None:
 def look(result: str, seconds: float) -> None:
     """One look at a virtual cluster."""
     LOOKS.labels(result).observe(seconds)
+
+
+def queue_age(seconds: float) -> None:
+    """How long a hint waited in the queue; clocks of two machines may differ, so never below 0."""
+    QUEUE_AGE.observe(max(0.0, seconds))
+
+
+def lease_change() -> None:
+    """A virtual cluster got another writer than last time."""
+    LEASES.inc()
 
 
 def hint(source: str) -> None:

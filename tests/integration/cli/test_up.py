@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import stat
 import subprocess
 import sys
@@ -82,6 +83,26 @@ def test_no_secret_in_any_argument_or_log(started: Started, environment: dict[st
         assert not [s for s in secrets if s in log.read_text(errors="replace")], log
     for file in (home / "admin-token", home / "queue" / "password", home / "queue" / "redis.conf"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_kubectl_has_a_way_in_with_tls_that_stays(
+    started: Started, environment: dict[str, str]
+) -> None:
+    home = Path(environment["ATOLL_HOME"]) / "lab"
+    before = json.loads((home / "runtime" / "gateway.json").read_text())
+    tls = home / "tls"
+    files = {file.name: file.read_bytes() for file in tls.iterdir()}
+    trust = ssl.create_default_context(cafile=tls / "ca.crt")
+    answer = httpx2.get(f"{before['tls_url']}/healthz", verify=trust, trust_env=False)
+    assert answer.json() == {"status": "ok"}
+    assert all(stat.S_IMODE(key.stat().st_mode) == 0o600 for key in tls.glob("*.key"))
+
+    os.kill(pids(environment)["gateway"], signal.SIGKILL)
+    up(environment)
+
+    after = json.loads((home / "runtime" / "gateway.json").read_text())
+    assert (after["tls_url"], after["pid"] != before["pid"]) == (before["tls_url"], True)
+    assert {file.name: file.read_bytes() for file in tls.iterdir()} == files
 
 
 def test_a_second_run_repairs_and_keeps(started: Started, environment: dict[str, str]) -> None:

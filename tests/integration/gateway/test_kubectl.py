@@ -2,7 +2,6 @@
 
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +15,7 @@ from builders.api_process import TOKEN
 from builders.gateway_site import VC
 from builders.ways_in import POD, STAMP, Kubectl, WaysIn, installed, played_kubelet, ways_in
 from conftest import CACHE
+from waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -65,20 +65,14 @@ def good(done: subprocess.CompletedProcess[bytes]) -> str:
 def sockets(ways: WaysIn) -> float:
     """How many WebSockets into Kubernetes the gateway has opened."""
     page = httpx2.get(f"{ways.gateway['url']}/metrics", trust_env=False).text
-    opened = [
-        line for line in page.splitlines()
-        if 'method="WEBSOCKET"' in line and "/kubernetes/" in line and 'status="101"' in line
-    ]  # fmt: skip
+    wanted = ('method="WEBSOCKET"', "/kubernetes/", 'status="101"', "_total{")
+    opened = [line for line in page.splitlines() if all(word in line for word in wanted)]
     return sum(float(line.rpartition(" ")[2]) for line in opened)
 
 
 def opened_one_more(ways: WaysIn, before: float) -> None:
     """Each is counted when it has ended, which is a moment after kubectl has."""
-    for _ in range(100):
-        if sockets(ways) == before + 1:
-            return
-        time.sleep(0.1)
-    assert sockets(ways) == before + 1
+    until(lambda: sockets(ways) == before + 1, "one more WebSocket is counted")
 
 
 def append(log: Path, word: str) -> None:
@@ -116,13 +110,13 @@ def test_get_create_and_delete(kubectl: Kubectl) -> None:
 
 
 def test_a_watch_shows_a_change_while_it_is_open(kubectl: Kubectl) -> None:
-    select = ["--field-selector", "metadata.name=seen"]
-    watch = ["get", "configmaps", "--watch-only", "--output-watch-events", "--no-headers", *select]
-    # Without a list before it, a watch also gives what was made just before it began.
+    good(kubectl("create", "configmap", "seen"))
+    watch = ["get", "configmap", "seen", "--watch", "--output-watch-events", "--no-headers"]
     with kubectl.running(*watch) as watching:
         assert watching.stdout
-        good(kubectl("create", "configmap", "seen"))
         assert watching.stdout.readline().split()[:2] == ["ADDED", "seen"]
+        good(kubectl("label", "configmap", "seen", "a=b"))
+        assert watching.stdout.readline().split()[:2] == ["MODIFIED", "seen"]
         good(kubectl("delete", "configmap", "seen"))
         assert watching.stdout.readline().split()[:2] == ["DELETED", "seen"]
 
@@ -189,9 +183,9 @@ def test_attach_shows_what_a_program_writes(kubectl: Kubectl, pod_log: Path) -> 
         seen.set()
 
 
-def test_copying_into_a_pod(kubectl: Kubectl, pod_log: Path, tmp_path: Path) -> None:
+def test_copying_out_of_a_pod(kubectl: Kubectl, pod_log: Path, tmp_path: Path) -> None:
     (tmp_path / "from").write_text("copied")
-    good(kubectl("cp", str(tmp_path / "from"), f"{POD}:{tmp_path}/to"))
+    good(kubectl("cp", f"{POD}:{tmp_path}/from", str(tmp_path / "to")))
     assert (tmp_path / "to").read_text() == "copied"
 
 

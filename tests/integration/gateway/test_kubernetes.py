@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 
 from atoll.cluster import kinds
+from atoll.errors import ConflictError
 from atoll.gateway import connections
 from builders.gateway_site import ADMIN, SYSTEM, Site, access_secret, token_of
 
@@ -165,26 +167,55 @@ async def test_a_path_that_climbs_out_is_refused(site: Site, path: str) -> None:
     assert answer.status_code == 404 or "not passed on" in answer.json()["message"]
 
 
-async def test_interactive_streams_are_refused_in_words(site: Site) -> None:
-    token = await credential(site)
+async def test_a_stream_without_a_websocket_is_refused_in_words(site: Site) -> None:
+    """As from kubectl before 1.31, or through a proxy that takes the Upgrade header away."""
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bound", "namespace": "ray"},
+        "spec": {"nodeName": "nowhere", "containers": [{"name": "c", "image": "i"}]},
+    }  # fmt: skip
+    with contextlib.suppress(ConflictError):
+        await site.cluster.create(pod)
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "nowhere"}}
+    with contextlib.suppress(ConflictError):
+        await site.cluster.create(node)
+    address = {
+        "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": 9}},
+    }
+    await site.cluster.patch(kinds.NODE, "nowhere", {"status": address}, status=True)
+    path = "/kubernetes/api/v1/namespaces/ray/pods/bound/exec?command=true"
+    spdy = {"connection": "Upgrade", "upgrade": "SPDY/3.1"}
+    async with site.client(await credential(site)) as client:
+        answers = [
+            await client.post("/kubernetes/api", headers=spdy),
+            await client.post(path, headers=spdy),
+            await client.post(path),
+        ]
+    for answer in answers:
+        assert answer.status_code == 501, answer.text
+        assert "WebSockets alone" in answer.json()["message"]
+
+
+async def test_a_refused_stream_says_what_the_api_server_says(site: Site) -> None:
+    viewer, _ = await token_of(site.cluster, "viewer")
+    asked = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
     path = "/kubernetes/api/v1/namespaces/ray/pods/x/exec"
-    async with site.client(token) as client:
-        spdy = await client.post(
-            "/kubernetes/api", headers={"connection": "Upgrade", "upgrade": "SPDY/3.1"}
-        )
-        stripped = await client.post(path)
-        socket = await client.get(
-            path,
-            headers={
-                "connection": "Upgrade",
-                "upgrade": "websocket",
-                "sec-websocket-version": "13",
-                "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-            },
-        )
-    for answer in (spdy, stripped, socket):
-        assert answer.status_code == 501
-        assert "do not pass" in answer.json()["message"]
+    async with site.client(viewer) as client:
+        forbidden = [await client.get(path, headers=asked), await client.post(path)]
+    async with site.client(ADMIN) as client:
+        ours = await client.get(path, headers=asked)
+    async with site.client(None) as client:
+        stranger = await client.get(path, headers=asked)
+    for answer in forbidden:
+        assert answer.status_code == 403, answer.text
+        assert "is forbidden" in answer.json()["message"]
+    assert (ours.status_code, stranger.status_code) == (401, 401)
+    assert "token of Atoll" in ours.json()["message"]
 
 
 async def test_an_unready_virtual_cluster_says_which_step_is_missing(site: Site) -> None:

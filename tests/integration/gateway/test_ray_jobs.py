@@ -19,6 +19,7 @@ import pytest
 from atoll.cluster import kinds
 from atoll.errors import ConflictError
 from atoll.gateway.app import create_app
+from atoll.main import build_api
 from atoll.settings import Settings
 from builders.gateway_site import ADMIN, VC, Site, free_port, serving
 
@@ -269,12 +270,30 @@ async def test_only_a_loopback_endpoint_is_believed(jobs: Site, real_ray: RealRa
         await _remove_cluster(jobs, "sly")
 
 
+@pytest.mark.parametrize("process", ["gateway", "api"])
 async def test_the_stock_ray_job_commands_work_through_the_proxy(
-    jobs: Site, real_ray: RealRay, tmp_path: Path
+    jobs: Site, real_ray: RealRay, tmp_path: Path, process: str
 ) -> None:
     """`ray job submit` uploads a folder, submits, and follows the log over a WebSocket."""
     (tmp_path / "hello.py").write_text("print('hello from the folder')\n")
-    address = f"{jobs.url}/v1/virtual-clusters/{VC}/ray-clusters/main/proxy"
+    if process == "gateway":
+        await _submit_as_ray_does(jobs, jobs.url, real_ray, tmp_path)
+        return
+    settings = Settings(kubeconfig=jobs.kubeconfig, admin_token=ADMIN, gateway_url=jobs.url)
+    async with serving(build_api(settings)) as api:
+        await _submit_as_ray_does(jobs, api, real_ray, tmp_path)
+        # The API's own way to a log: text, as it comes.
+        go_on = tmp_path / "go-on"
+        script = f"echo one; until [ -e {go_on} ]; do sleep 0.1; done; echo two"
+        async with Site(api, jobs.kubeconfig, jobs.cluster).client() as client:
+            body = {"name": "live", "cluster": "main", "entrypoint": script}
+            assert (await client.post("/ray-jobs", json=body)).status_code == 201
+            assert _said("\n".join(await _follow(client, "live", go_on.touch))) == ["one", "two"]
+            assert (await client.delete("/ray-jobs/live")).status_code == 204
+
+
+async def _submit_as_ray_does(jobs: Site, url: str, real_ray: RealRay, tmp_path: Path) -> None:
+    address = f"{url}/v1/virtual-clusters/{VC}/ray-clusters/main/proxy"
     environment = {
         "PATH": f"{real_ray.python.parent}:/usr/bin:/bin",
         "HOME": str(tmp_path),

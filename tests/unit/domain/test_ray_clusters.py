@@ -100,3 +100,21 @@ def test_the_api_and_the_worker_make_the_same() -> None:
 )
 def test_the_image(image: str, registry: str | None, expected: str) -> None:
     assert ray_image(image, "2.60.0", registry) == expected
+
+
+def test_readiness_is_asked_every_second_where_ray_has_the_endpoint() -> None:
+    spec = manifest()["spec"]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        (container,) = group["template"]["spec"]["containers"]
+        probe = container["readinessProbe"]
+        assert probe["httpGet"] == {"path": "/api/healthz", "port": 52365}
+        assert probe["periodSeconds"] == 1
+
+
+def test_an_older_ray_keeps_the_probe_of_kuberay() -> None:
+    old = ray_cluster_manifest(
+        RayClusterSpec(name="main"), team="blue", virtual_cluster="demo",
+        ray_version="2.52.1", image="docker.io/rayproject/ray:2.52.1",
+    )  # fmt: skip
+    (container,) = old["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    assert "readinessProbe" not in container

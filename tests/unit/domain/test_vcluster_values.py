@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from atoll.domain.vcluster_values import DIES, IGNORES, OURS, find_value_problems
+from atoll.domain.vcluster_values import CLOSED, DIES, IGNORES, OURS, find_value_problems
 
 
 def nested(path: str, value: Any) -> dict[str, Any]:
@@ -32,6 +32,11 @@ def nested(path: str, value: Any) -> dict[str, Any]:
         ("policies.resourceQuota.enabled", False, None, OURS),
         ("sync.fromHost.nodes", {"enabled": False}, None, OURS),
         ("experimental.syncSettings.setOwner", True, None, OURS),
+        ("experimental.deploy.host.manifests", "kind: Pod", None, CLOSED),
+        ("rbac.clusterRole.extraRules", [{"verbs": ["*"]}], None, CLOSED),
+        ("controlPlane.statefulSet.persistence.addVolumes", [{"hostPath": {}}], None, CLOSED),
+        ("sync.fromHost.secrets.enabled", True, None, CLOSED),
+        ("networking.replicateServices.fromHost", [{"from": "a/b"}], None, CLOSED),
         (
             "controlPlane.statefulSet.highAvailability.replicas", 3,
             "controlPlane.statefulSet.highAvailability.replicas", "its SQLite store allows one replica",
@@ -54,10 +59,9 @@ def test_refused(path: str, value: Any, at: str | None, reason: str) -> None:
         {"controlPlane": {"backingStore": {"etcd": {"embedded": {"enabled": False}}}}},
         {"controlPlane": {"backingStore": {"etcd": {"deploy": {"enabled": True}}}}},
         {"controlPlane": {"coredns": {"deployment": {"replicas": 2}}}},
-        {"sync": {"toHost": {"ingresses": {"enabled": True}, "pods": {"patches": []}}}},
+        {"sync": {"toHost": {"podDisruptionBudgets": {"enabled": True}, "pods": {"patches": []}}}},
         {"sync": {"fromHost": {"customResources": {"x": {"enabled": False}}}}},
-        {"networking": {"replicateServices": {"fromHost": [{"from": "a/b", "to": "c/d"}]}}},
-        {"privateNodes": None, "sync": None, "policies": "odd"},
+        {"privateNodes": None, "sync": None, "policies": ""},
         {
             "controlPlane": {
                 "statefulSet": {"highAvailability": {"replicas": 3}},

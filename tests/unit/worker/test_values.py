@@ -69,8 +69,8 @@ def test_a_new_fence_is_not_a_new_wish() -> None:
 
 def test_the_platforms_own_share_comes_on_top_of_the_teams() -> None:
     quota = {"cpu": "2", "pods": "10", "nvidia.com/gpu": "1", "virtualclusters": "1"}
-    assert host_quota(cluster(quota=quota)) == {
-        "requests.cpu": "2600m",
+    assert host_quota(cluster(quota=quota), profile()) == {
+        "requests.cpu": "2650m",
         "pods": "18",
         "requests.nvidia.com/gpu": "1",
     }

@@ -48,6 +48,8 @@ async def archive(chart: Chart, bundle: Path | None, helm: str) -> Path:
             )
         return _checked(path, chart)
     cached = _cache() / name
+    if cached.exists() and chart.digest and digest(cached) != chart.digest:
+        cached.unlink()  # of another repository, or cut short: pull it anew before complaining
     if not cached.exists():
         await _pull(chart, cached, helm)
     return _checked(cached, chart)

@@ -166,6 +166,7 @@ async def run_step(step: Step, scope: Scope) -> StepRun:
 async def remove_step(step: Step, scope: Scope) -> StepRun:
     """Deletion: look, take away, look again."""
     run = StepRun(step, Wait("Removing", ""), began=now_text())
+    started = time.perf_counter()
     try:
         with structlog.contextvars.bound_contextvars(step=step.name):
             left = await step.remains(scope)
@@ -178,6 +179,7 @@ async def remove_step(step: Step, scope: Scope) -> StepRun:
     except Exception as error:  # noqa: BLE001
         run.outcome = _failed(step, error)
     run.ended = now_text()
+    metrics.step(step.name, run.outcome, time.perf_counter() - started, dry=False)
     return run
 
 

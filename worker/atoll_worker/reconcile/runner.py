@@ -6,14 +6,17 @@ import socket
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import PROFILE, TEAM, VIRTUAL_CLUSTER
 from atoll.cluster.leases import HeldByOtherError, LeaseLostError, WriterLease
 from atoll.domain.names import FINALIZER, lease_name
 from atoll.errors import NotFoundError, StaleWriteError
+from atoll.resources.meta import Resource
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
@@ -27,6 +30,7 @@ from atoll_worker.reconcile.status import differs, next_status
 from atoll_worker.reconcile.step import Step
 
 log = structlog.get_logger()
+R = TypeVar("R", bound=Resource)
 
 
 def holder() -> str:
@@ -49,6 +53,12 @@ class Runner:
             vc = await self._read(name)
         except NotFoundError:
             return "gone"
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            log.warning(
+                "look.unreadable", virtual_cluster=name, field=first["loc"], why=first["msg"]
+            )
+            return "unreadable"
         if _too_early(vc):
             return "later"
         context = {"team": vc.spec.team, "virtual_cluster": name, "operation": vc.operation_id}
@@ -82,10 +92,12 @@ class Runner:
     async def _scope(self, vc: VirtualCluster, fence: int, *, dry: bool) -> Scope:
         team = await self._host.find(TEAM, vc.spec.team)
         profile = await self._host.find(PROFILE, vc.spec.profile)
+        problems: list[str] = []
         return Scope(
             vc=vc,
-            team=Team.model_validate(team) if team else None,
-            profile=Profile.model_validate(profile) if profile else None,
+            team=_read_stored(Team, team, problems),
+            profile=_read_stored(Profile, profile, problems),
+            unreadable="; ".join(problems),
             host=self._host,
             settings=self._settings,
             releases=self._releases,
@@ -108,6 +120,8 @@ class Runner:
     async def _as_writer(self, vc: VirtualCluster) -> str:
         lease = self._lease(vc)
         async with lease.held():
+            if lease.fence != vc.status.fence:
+                metrics.lease_change()
             vc = await self._read(vc.name)
             if vc.deleting:
                 return "later"
@@ -156,8 +170,10 @@ class Runner:
                 if not result.done or len(result.runs) < len(self._engine.steps):
                     await self._write_status(vc, result, lease.fence)
                     return _word(result)
+            # The lease goes first: whoever dies here leaves a finalizer that calls the next worker,
+            # while a lease that outlives its virtual cluster would call nobody.
+            await lease.forget()
             await self._forget(vc)
-        await lease.forget()
         log.info("look.deleted")
         return "gone"
 
@@ -165,6 +181,19 @@ class Runner:
         left = [f for f in vc.metadata.finalizers if f != FINALIZER]
         meta = {"finalizers": left, "resourceVersion": vc.metadata.resource_version}
         await self._host.patch(VIRTUAL_CLUSTER, vc.name, {"metadata": meta})
+
+
+def _read_stored(model: type[R], item: Object | None, problems: list[str]) -> R | None:
+    """A stored object as its model; what kubectl wrote and our rules refuse becomes a problem in words."""
+    if item is None:
+        return None
+    try:
+        return model.model_validate(item)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        problems.append(f"{model.KIND} {item['metadata']['name']}: {where}: {first['msg']}")
+        return None
 
 
 def _too_early(vc: VirtualCluster) -> bool:

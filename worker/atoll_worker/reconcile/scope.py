@@ -31,6 +31,8 @@ class Scope:
     settings: Settings
     releases: Releases
     host_kubeconfig: Path | None
+    unreadable: str = ""
+    """Why the stored team or profile cannot be read, in words; empty when they can."""
     fence: int = 0
     dry: bool = False
     _inside: Cluster | None = None

@@ -4,6 +4,7 @@ from typing import Any
 
 from atoll.domain.names import LABEL_VIRTUAL_CLUSTER, RAY_NAMESPACE, host_namespace
 from atoll.domain.quantities import add_quantities
+from atoll.domain.ray_clusters import mirrored
 from atoll.resources.profiles import Profile
 from atoll.resources.virtual_clusters import VirtualCluster
 
@@ -22,7 +23,7 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
         "controlPlane": {
             "distro": {
                 "k8s": {
-                    "image": {"tag": f"v{spec.kubernetes.version}"},
+                    "image": _kubernetes_image(profile),
                     "scheduler": {"enabled": dedicated},
                 }
             },
@@ -70,6 +71,13 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
     return _merged(values, vc.spec.values)
 
 
+def _kubernetes_image(profile: Profile) -> dict[str, str]:
+    """The image with the Kubernetes binaries, as the chart wants it: registry apart from the rest."""
+    part = profile.spec.kubernetes
+    registry, _, repository = mirrored(part.image, profile.spec.registry).partition("/")
+    return {"registry": registry, "repository": repository, "tag": f"v{part.version}"}
+
+
 def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     """The tenant's extra values under ours: where both speak, ours hold."""
     out = dict(theirs)
@@ -78,11 +86,6 @@ def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(inner, dict)
         out[key] = _merged(value, inner) if both and isinstance(inner, dict) else value
     return out
-
-
-def _image(reference: str, registry: str | None) -> str:
-    """The reference behind the mirror, when there is one."""
-    return f"{registry}/{reference.split('/', 1)[1]}" if registry else reference
 
 
 def kuberay_values(profile: Profile) -> dict[str, Any]:
@@ -118,18 +121,28 @@ def volcano_values(profile: Profile) -> dict[str, Any]:
     }
 
 
-OVERHEAD = {"cpu": "600m", "memory": "2Gi", "pods": "8", "services": "12", "storage": "4Gi"}
-"""What the platform's own pods of a virtual cluster (control plane, DNS, operator, scheduler, Redis)
-may hold on top of what the team asked for, so that a team's quota is all its own."""
+_OWN_PODS = {"cpu": "400m", "memory": "1Gi", "pods": "8", "services": "12", "storage": "0"}
+"""What DNS, operator, scheduler and a restarting pod of ours may hold, beside what the profile says."""
 
 
-def host_quota(vc: VirtualCluster) -> dict[str, str]:
+def overhead(profile: Profile) -> dict[str, str]:
+    """What the platform's own pods of a virtual cluster may hold on top of what the team asked for, so
+    that a team's quota is all its own.
+    """
+    plane, redis = profile.spec.vcluster, profile.spec.redis
+    named = {"cpu": plane.cpu, "memory": plane.memory, "storage": plane.storage}
+    store = {"cpu": "50m", "memory": redis.memory, "storage": redis.storage}
+    return add_quantities(_OWN_PODS, named, store)
+
+
+def host_quota(vc: VirtualCluster, profile: Profile) -> dict[str, str]:
     """`hard` of the host ResourceQuota: the team's share plus the platform's own overhead."""
     hard: dict[str, str] = {}
+    ours = overhead(profile)
     for resource, amount in vc.spec.quota.items():
         if resource in ("virtualclusters", "rayclusters"):
             continue
-        extra = {resource: OVERHEAD[resource]} if resource in OVERHEAD else {}
+        extra = {resource: ours[resource]} if resource in ours else {}
         total = add_quantities({resource: amount}, extra)[resource]
         plain = resource in ("pods", "services") or (
             "/" in resource and resource.startswith("count/")
@@ -145,9 +158,9 @@ def tenant_values(vc: VirtualCluster, profile: Profile, fence: int) -> dict[str,
         "fence": fence,
         "virtualCluster": vc.name,
         "team": vc.spec.team,
-        "quota": {"hard": host_quota(vc)},
+        "quota": {"hard": host_quota(vc, profile)},
         "redis": {
-            "image": _image(redis.image, profile.spec.registry),
+            "image": mirrored(redis.image, profile.spec.registry),
             "replicas": redis.replicas,
             "memory": redis.memory,
             "storage": redis.storage,

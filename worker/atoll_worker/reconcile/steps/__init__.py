@@ -17,8 +17,10 @@ from atoll_worker.reconcile.steps.scheduler import Scheduler
 
 
 def all_steps() -> list[Step]:
-    """A fresh list; order is for people, needs decide what runs when."""
+    """A fresh list. Needs decide what runs when; deletion goes backwards through the list, so nodes
+    are given back only when the namespace with everything that ran on them is gone.
+    """
     return [
-        Admission(), NamespaceStep(), GuardRails(), Nodes(), Redis(), ControlPlane(), Access(),
+        Admission(), Nodes(), NamespaceStep(), GuardRails(), Redis(), ControlPlane(), Access(),
         Operator(), Scheduler(), Queue(), Policies(), RayClusters(), Probe(),
     ]  # fmt: skip

@@ -1,8 +1,9 @@
 """The team and the profile exist, and the team's quota has room."""
 
 from atoll.cluster.kinds import TEAM
-from atoll.cluster.reservations import entries_of
-from atoll.domain.quotas import demand
+from atoll.cluster.reservations import entries_of, limits_of
+from atoll.domain.quotas import demand, missing_resources
+from atoll.domain.vcluster_values import find_value_problems
 from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Reserve, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -22,16 +23,27 @@ class Admission(Step):
         return demand(scope.vc.spec.quota)
 
     def plan(self, scope: Scope, seen: dict[str, str] | None) -> list[Change]:
-        if not scope.team or not scope.profile or seen == self._wanted(scope):
+        if seen == self._wanted(scope) or self._refusal(scope):
             return []
         return [Reserve(scope.vc.spec.team, scope.vc.name, scope.vc.spec.quota)]
 
-    def judge(self, scope: Scope, seen: dict[str, str] | None) -> Outcome:
+    def _refusal(self, scope: Scope) -> Failed | None:
+        """Why it is not let in. The API refuses the same at once; kubectl does not ask the API."""
         spec = scope.vc.spec
+        if scope.unreadable:
+            return Failed("StoredInvalid", scope.unreadable, permanent=True, who="admin")
         if scope.team is None:
             return _missing("TeamMissing", f"There is no team {spec.team!r}")
         if scope.profile is None:
             return _missing("ProfileMissing", f"There is no profile {spec.profile!r}")
+        unnamed = missing_resources(limits_of(scope.team.manifest()), spec.quota)
+        if unnamed:
+            return Failed(
+                "QuotaNotNamed",
+                f"The team has limits on {', '.join(unnamed)}: name an amount of each in spec.quota.",
+                permanent=True,
+                who="you",
+            )
         if spec.mode == "shared":
             return Failed(
                 "SharedModeMissing",
@@ -39,6 +51,21 @@ class Admission(Step):
                 permanent=True,
                 who="you",
             )
+        refused = find_value_problems(spec.values)
+        if refused:
+            first = refused[0]
+            return Failed(
+                "ValuesRefused",
+                f"spec.values.{first.path}: {first.reason}; {first.instead}.",
+                permanent=True,
+                who="you",
+            )
+        return None
+
+    def judge(self, scope: Scope, seen: dict[str, str] | None) -> Outcome:
+        refusal = self._refusal(scope)
+        if refusal:
+            return refusal
         if seen != self._wanted(scope):
             return Wait("Reserving", "The reservation is not written yet")
         return Done("The team's quota has room")

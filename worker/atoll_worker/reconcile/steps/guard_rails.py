@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from atoll.cluster.kinds import RESOURCE_QUOTA
-from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Uninstall, Wait
-from atoll_worker.reconcile.ports import Release
+from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 from atoll_worker.reconcile.steps.release import Seen, install_when_needed
@@ -20,7 +19,7 @@ def tenant_chart(configured: Path | None) -> Path:
 
 
 class GuardRails(Step):
-    """There before anything of the tenant can run."""
+    """There before anything of the tenant can run, and gone only with the namespace itself."""
 
     name, title, condition = "guard-rails", "Put up the guard rails", "GuardRailsReady"
     needs = ("NamespaceReady",)
@@ -35,23 +34,19 @@ class GuardRails(Step):
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         chart = tenant_chart(scope.settings.tenant_chart)
-        install = Install(RELEASE, scope.namespace, chart, self._values(scope))
+        values = self._values(scope)
+        install = Install(RELEASE, scope.namespace, chart, values)
+        if values["quota"]["hard"] and seen.workloads[0] is None:
+            return [install]  # somebody deleted the quota; the release does not know
         return install_when_needed(scope, seen.release, chart, install)
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         if seen.release is None or seen.release.status != "deployed":
             return Wait("Installing", "Quota, limits and network policy are not there yet")
+        if self._values(scope)["quota"]["hard"] and seen.workloads[0] is None:
+            return Wait("Installing", "The quota is not there yet")
         return Done("Quota, limits and network policy hold")
 
     def facts(self, scope: Scope, seen: Seen) -> dict[str, Any]:
         used = ((seen.workloads[0] or {}).get("status") or {}).get("used") or {}
         return {"used": {k.removeprefix("requests."): str(v) for k, v in used.items()}}
-
-    async def remains(self, scope: Scope) -> Release | None:
-        return await scope.releases.find(scope.host, RELEASE, scope.namespace)
-
-    def remove_plan(self, scope: Scope, left: Release | None) -> list[Change]:
-        return [Uninstall(RELEASE, scope.namespace)] if left else []
-
-    def removed(self, scope: Scope, left: Release | None) -> Outcome:
-        return Wait("Uninstalling", "The release is still there") if left else Done("Gone")

@@ -17,7 +17,7 @@ class Nodes(Step):
     """Takes all that is asked for or nothing."""
 
     name, title, condition = "nodes", "Take the nodes", "NodesReady"
-    needs = ("NamespaceReady",)
+    needs = ("Admitted",)
 
     async def observe(self, scope: Scope) -> Seen:
         found = await scope.host.items(NODE)
