@@ -153,3 +153,19 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
     yield f"redis://127.0.0.1:{port}/0"
     process.terminate()
     process.wait(10)
+
+
+_ORDER = ("unit", "charts", "integration", "e2e", "portal")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick tests first, and the browser's last: Playwright's synchronous face keeps an event loop
+    running until the session ends, in which no asynchronous test can run any more.
+    """
+
+    def place(item: pytest.Item) -> int:
+        parts = item.path.relative_to(Path(__file__).parent).parts
+        browser = parts[:2] == ("integration", "portal")
+        return _ORDER.index("portal" if browser else parts[0])
+
+    items.sort(key=place)

@@ -138,7 +138,7 @@ async def access_secret(cluster: Cluster, kubeconfig: Path, vc: str = VC) -> dic
 PROFILE = {
     "apiVersion": "atoll.dev/v1alpha1",
     "kind": "Profile",
-    "metadata": {"name": "default"},
+    "metadata": {"name": "mirrored"},
     "spec": {
         "kubernetes": {"version": "1.36.3"},
         "vcluster": {"chart": {"repository": "r", "name": "vcluster", "version": "0.36.1"}},
@@ -155,7 +155,7 @@ def virtual_cluster(name: str, **spec: Any) -> dict[str, Any]:
         "apiVersion": "atoll.dev/v1alpha1",
         "kind": "VirtualCluster",
         "metadata": {"name": name},
-        "spec": {"team": "blue", "mode": "dedicated"} | spec,
+        "spec": {"team": "blue", "profile": "mirrored", "mode": "dedicated"} | spec,
     }
 
 

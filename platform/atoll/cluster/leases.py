@@ -73,6 +73,18 @@ class WriterLease:
         except (StaleWriteError, ConflictError) as error:
             raise HeldByOtherError(f"{self._name}: another worker was faster") from error
 
+    async def left_behind(self) -> bool:
+        """Whether a writer died at its work: it is still the holder and has let the lease run out.
+
+        Raises HeldByOtherError when a living one is at it. Writes nothing.
+        """
+        found = await self._cluster.find(LEASE, self._name, self._namespace)
+        spec = (found or {}).get("spec", {})
+        holder = spec.get("holderIdentity")
+        if holder and holder != self._holder and not self._expired(spec):
+            raise HeldByOtherError(f"{self._name} is held by {holder}")
+        return bool(holder)
+
     def _expired(self, spec: dict[str, Any]) -> bool:
         renewed = _parse(spec.get("renewTime") or "1970-01-01T00:00:00Z")
         return datetime.now(UTC) - renewed > timedelta(seconds=spec["leaseDurationSeconds"])

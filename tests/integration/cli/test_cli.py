@@ -67,7 +67,7 @@ def test_apply_is_repeatable(cli: Run) -> None:
 apiVersion: atoll.dev/v1alpha1
 kind: VirtualCluster
 metadata: {name: cli-applied}
-spec: {team: cli-d, mode: shared, quota: {cpu: "2"}}
+spec: {team: cli-d, mode: dedicated, quota: {cpu: "2"}}
 ---
 apiVersion: atoll.dev/v1alpha1
 kind: Team

@@ -88,4 +88,4 @@ def test_the_deadline_ends_it(lines: int) -> None:
     began = time.monotonic()
     seen = list(client.events.follow("lab", deadline=began + 0.05))
     assert set(seen) == {None}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # it would wait for ever

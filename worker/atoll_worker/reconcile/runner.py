@@ -107,6 +107,9 @@ class Runner:
         )
 
     async def _converge(self, vc: VirtualCluster) -> str:
+        # Asked first: while another is at it a dry look is wasted, and after one that died it is late.
+        if await self._lease(vc).left_behind():
+            return await self._as_writer(vc)
         async with await self._scope(vc, vc.status.fence, dry=True) as scope:
             result = await self._engine.run(scope)
             status = next_status(vc, result, datetime.now(UTC))
