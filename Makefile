@@ -44,6 +44,7 @@ e2e: tests-setup ## The end-to-end tests alone; they need a bundle and a real cl
 .PHONY: tests-setup
 tests-setup:
 	@tools/setup --tests
+	@$(BIN)/python -m atoll.hosts.toolchain
 
 requirements: setup ## Pin the dependencies of pyproject.toml again
 	@tools/requirements

@@ -13,6 +13,7 @@ from atoll.resources.teams import QuotaLine, TeamSpec
 from atoll.resources.virtual_clusters import RayClusterSpec, VirtualClusterSpec
 from e2e.figures import Figures
 from e2e.stage import OWNER_LABEL, Stage
+from waiting import until
 
 READY_SECONDS = 400.0
 GONE_SECONDS = 240.0
@@ -97,9 +98,11 @@ class Clusters:
             if name in self._names:
                 self._names.remove(name)
             seconds = time.monotonic() - began
-            left = remains(self.stage, name)
-            assert left == [], f"{name} left: {left}"
-            return seconds
+        left = [found for found in remains(self.stage, name) if "persistentvolumes/" not in found]
+        assert left == [], f"{name} left: {left}"
+        # Volumes are the storage provisioner's to remove, which it does after their claims are gone.
+        until(lambda: not remains(self.stage, name), f"the volumes of {name} are gone", 60)
+        return seconds
 
     def remove_all(self) -> None:
         """All that this test has made."""

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -25,8 +25,15 @@ def make(stage: Stage, folder: Path) -> None:
     for unneeded in ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/lib/dpkg"):
         shutil.rmtree(root / unneeded, ignore_errors=True)
     packages = root / "usr" / "local" / "lib" / "python3.11" / "dist-packages"
-    for needed in closure("atoll"):
+    python = {"python_full_version": _version(root), "python_version": "3.11"}
+    found, lacking = closure("atoll", python)
+    for needed in found:
         _copy(needed, packages)
+    if lacking:  # what the image's Python needs and the newer one here does not
+        subprocess.run(
+            ["python3", "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(packages),
+             *lacking], check=True, timeout=300,
+        )  # fmt: skip
     _copy_ours(root, packages)
     binaries = root / "usr" / "local" / "bin"
     shutil.copy2(stage.helm, binaries / "helm")
@@ -40,25 +47,39 @@ def make(stage: Stage, folder: Path) -> None:
     shutil.rmtree(root)
 
 
-def closure(name: str) -> list[Distribution]:
-    """What a package needs to run, and what that needs, as it is installed here."""
+def closure(name: str, python: dict[str, str]) -> tuple[list[Distribution], list[str]]:
+    """What a package needs to run on that Python, and what that needs: as installed here, or not."""
     found: dict[str, Distribution] = {}
-    todo = [(name, frozenset[str]())]
-    seen: set[tuple[str, frozenset[str]]] = set()
+    lacking: list[str] = []
+    todo, seen = [(name, frozenset[str]())], set[tuple[str, frozenset[str]]]()
     while todo:
         here = todo.pop()
         if here in seen:
             continue
         seen.add(here)
-        needed = distribution(here[0])
-        found[needed.metadata["Name"].lower()] = needed
-        for text in needed.requires or ():
-            wanted = Requirement(text)
+        try:
+            needed = distribution(here[0])
+        except PackageNotFoundError:
+            lacking.append(here[0])
+            continue
+        found[here[0].lower()] = needed
+        for wanted in map(Requirement, needed.requires or ()):
             extras = here[1] or {""}
-            if wanted.marker is None or any(wanted.marker.evaluate({"extra": e}) for e in extras):
+            if not wanted.marker or any(
+                wanted.marker.evaluate({**python, "extra": e}) for e in extras
+            ):
                 todo.append((wanted.name, frozenset(wanted.extras)))
     del found[name]
-    return list(found.values())
+    return list(found.values()), lacking
+
+
+def _version(root: Path) -> str:
+    """The image's Python, such as 3.11.2."""
+    done = subprocess.run(
+        ["chroot", str(root), "python3", "-c", "import platform; print(platform.python_version())"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
 
 
 def _copy(needed: Distribution, packages: Path) -> None:

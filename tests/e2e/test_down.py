@@ -1,9 +1,8 @@
 """`atoll down` takes away everything that `atoll up` made on a real cluster."""
 
-from pathlib import Path
-
 import pytest
 
+from atoll.hosts.sandbox.processes import start_time
 from e2e.figures import Figures
 from e2e.local import PROCESSES, Local
 from e2e.stage import OWNER_LABEL
@@ -25,7 +24,7 @@ def test_down_leaves_nothing(local: Local, figures: Figures) -> None:
     pids = [local.pid(process) for process in PROCESSES]
     ran = local.down()
     assert ran.code == 0, ran.err
-    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    assert [pid for pid in pids if start_time(pid)] == []
     assert not local.root.exists()
     host = local.stage.host
     left = [

@@ -29,7 +29,9 @@ def build(recipe: Recipe, folder: Path, target: Path) -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     _write_module(go, recipe, folder)
-    _run(recipe, [go, "mod", "tidy"], folder)
+    # Kubernetes needs `tidy`, because its libraries are only named by replacements.
+    wanted = ["get", f"{recipe.package}@v{recipe.version}"]
+    _run(recipe, [go, *(["mod", "tidy"] if recipe.staging else wanted)], folder)
     fresh = target.with_name(target.name + ".new")
     flags = f"-s -w {recipe.ldflags}".strip()
     command = [go, "build", "-trimpath", "-ldflags", flags, "-o", str(fresh), recipe.package]
@@ -38,7 +40,12 @@ def build(recipe: Recipe, folder: Path, target: Path) -> None:
 
 
 def _write_module(go: str, recipe: Recipe, folder: Path) -> None:
-    lines = [f"module build/{recipe.name}", f"require {recipe.module} v{recipe.version}"]
+    # Without a `go` line Go loads the whole module graph, parts of which no proxy has any more.
+    lines = [
+        f"module build/{recipe.name}",
+        "go 1.24.0",
+        f"require {recipe.module} v{recipe.version}",
+    ]
     if recipe.staging:
         # Kubernetes' own go.mod points to folders; its libraries are published as v0.<minor>.
         library = "v0." + recipe.version.split(".", 1)[1]

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import time
 import urllib.error
@@ -186,3 +187,25 @@ def _debian(package: str) -> None:
         done = subprocess.run(command, env=env, capture_output=True, check=False)
         if done.returncode == 0 and command is install:
             return
+
+
+def main() -> int:
+    """`python -m atoll.hosts.toolchain`: have every program ready, so that no test waits for a build."""
+
+    def say(name: str, phase: str, seconds: float) -> None:
+        if phase in ("download", "build", "ready"):
+            sys.stderr.write(f"toolchain: {name:<24} {phase:<9} {seconds:6.1f} s\n")
+
+    tools = Toolchain(say)
+    try:
+        for recipe in RECIPES.values():
+            if not recipe.optional:
+                tools.path(recipe.name)
+    except ToolchainError as error:
+        sys.stderr.write(f"toolchain: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
