@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = Field(None, description="The static admin token")
     admin_token_file: Path | None = Field(None, description="File with the static admin token")
 
-    lease_seconds: float = Field(8.0, description="How long a silent worker stays the writer")
+    lease_seconds: float = Field(6.0, description="How long a silent worker stays the writer")
     sweep_seconds: float = Field(
         2.0, description="How often the sweeper looks for work without a writer"
     )

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 from atoll.client import Atoll
 from atoll.contract.profiles import ProfileCreate
+from atoll.errors import UnavailableError
 from atoll.hosts.bundle import Bundle
 from atoll.resources.profiles import ProfileSpec
 from e2e.image import REFERENCE, TAG
 from e2e.stage import ROOT, Stage
+from waiting import until
 
 NAMESPACE, RELEASE = "atoll-system", "atoll"
 _SMALL = "requests.cpu=20m"
@@ -46,9 +48,19 @@ class InCluster:
             "--wait", "--timeout", "4m", *(part for value in values for part in ("--set", value)),
         )  # fmt: skip
         with self.client() as client:
+            until(lambda: self._served(client), "the host serves our resources", 60)
             for manifest in Bundle.read(self.stage.bundle).profiles():
                 spec = ProfileSpec.model_validate(manifest["spec"])
                 client.profiles.create(ProfileCreate(name=manifest["metadata"]["name"], spec=spec))
+
+    def _served(self, client: Atoll) -> bool:
+        """For a moment after the definitions are made the API server does not serve them."""
+        try:
+            for noun in (client.teams, client.profiles, client.virtual_clusters):
+                list(noun.all())
+        except UnavailableError:
+            return False
+        return True
 
     @contextmanager
     def client(self) -> Iterator[Atoll]:

@@ -31,6 +31,10 @@ _WATCH_SECONDS = 240
 """The server ends each watch after this long and lightkube goes on from where it was."""
 
 
+class InitializingError(UnavailableError):
+    """The kind's definition was made a moment ago; the API server will serve it soon."""
+
+
 @cache
 def _resource(kind: Kind) -> Any:
     make = create_namespaced_resource if kind.namespaced else create_global_resource
@@ -52,9 +56,10 @@ def translate(error: Exception, what: str) -> AtollError:
     status = error.status
     text = f"{what}: {status.message}"
     code, reason = status.code or 500, status.reason
-    # The second is said of a kind whose definition was made a moment ago.
-    if code == 404 or "storage is (re)initializing" in text:
+    if code == 404:
         return NotFoundError(text)
+    if "storage is (re)initializing" in text:
+        return InitializingError(text)
     if code == 409:
         return (
             ConflictError(text, code="exists")

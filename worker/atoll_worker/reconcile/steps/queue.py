@@ -1,6 +1,6 @@
 """The team's queue in the gang scheduler, capped by the virtual cluster's quota."""
 
-from atoll.cluster.client import Object
+from atoll.cluster.client import InitializingError, Object
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import QUEUE
 from atoll.domain.names import queue_name
@@ -26,7 +26,7 @@ class Queue(Step):
         inside = await scope.inside()
         try:
             found = await inside.items(QUEUE)
-        except NotFoundError:
+        except (NotFoundError, InitializingError):
             return False, None
         name = queue_name(scope.vc.spec.team)
         return True, next((q for q in found if q["metadata"]["name"] == name), None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from atoll.cluster.client import Object
+from atoll.cluster.client import InitializingError, Object
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import POD_GROUP, RAY_CLUSTER, RAY_JOB, RAY_SERVICE, Kind
 from atoll.domain.names import RAY_NAMESPACE, pod_group_name
@@ -37,7 +37,7 @@ class RayClusters(Step):
         inside = await scope.inside()
         try:
             found = await inside.items(RAY_CLUSTER, RAY_NAMESPACE)
-        except NotFoundError:
+        except (NotFoundError, InitializingError):
             return Seen(False, {}, {})
         clusters = {c["metadata"]["name"]: c for c in found}
         gangs = {}
