@@ -47,8 +47,8 @@ def _run(options: argparse.Namespace, home: Path, env: dict[str, str]) -> int:
     address = json.loads((root / "runtime" / "api.json").read_text())["url"]
     node, template = _node(options)
     with Atoll(address, (root / "admin-token").read_text().strip()) as client:
-        shape = {"name": "rays", "workers": 2, "head_cpu": "500m", "head_memory": "1Gi",
-                 "worker_cpu": "250m", "worker_memory": "1Gi"}  # fmt: skip
+        shape = {"name": "rays", "workers": 1, "head_cpu": "500m", "head_memory": "1Gi",
+                 "worker_cpu": "500m", "worker_memory": "1Gi"}  # fmt: skip
         spec = VirtualClusterSpec(
             team=NAME, replica_sets={template: 1}, quota={"cpu": "2", "memory": "6Gi"},
             ray_clusters=[RayClusterSpec.model_validate(shape)],

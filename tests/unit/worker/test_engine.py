@@ -87,6 +87,17 @@ async def test_independent_steps_run_side_by_side() -> None:
     await task
 
 
+async def test_a_step_after_another_has_its_turn_later_even_when_that_one_waits() -> None:
+    gate, seen = asyncio.Event(), cast(list[str], [])
+    second, first = make("B", seen=seen), make("A", outcome=Wait("Slow", ""), seen=seen, gate=gate)
+    type(second).after = ("A",)
+    task = asyncio.create_task(run(second, first))
+    await asyncio.sleep(0.01)
+    assert seen == ["A"]  # B waits for A's turn
+    gate.set()
+    assert (await task)["B"] == Done()  # but not for what comes of it
+
+
 async def test_a_failing_step_leaves_the_others_alone() -> None:
     got = await run(make("A", outcome=RuntimeError("boom")), make("B"))
     assert isinstance(got["A"], Failed)

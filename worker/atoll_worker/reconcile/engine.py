@@ -110,6 +110,8 @@ class Engine:
         }
 
         async def one(step: Step) -> None:
+            for earlier in step.after:
+                await answers[earlier]
             unmet = [
                 need for need in step.needs if not isinstance((await answers[need]).outcome, Done)
             ]

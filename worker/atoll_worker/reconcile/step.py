@@ -19,6 +19,9 @@ class Step:
     title: ClassVar[str]
     condition: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
+    after: ClassVar[tuple[str, ...]] = ()
+    """Conditions of steps that have their turn in the pass before this one, whatever comes of it: what
+    they make (a kind, say) can then be used in the same pass."""
 
     async def observe(self, scope: Scope) -> Any:
         """Read what this step is about."""

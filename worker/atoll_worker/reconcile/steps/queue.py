@@ -21,6 +21,7 @@ class Queue(Step):
 
     name, title, condition = "queue", "Make the team's queue", "QueueReady"
     needs = ("AccessReady",)
+    after = ("SchedulerReady",)
 
     async def observe(self, scope: Scope) -> Seen:
         inside = await scope.inside()

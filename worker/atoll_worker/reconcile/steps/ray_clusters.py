@@ -32,6 +32,7 @@ class RayClusters(Step):
 
     name, title, condition = "ray-clusters", "Start the Ray clusters", "RayClustersReady"
     needs = ("NodesReady", "QueueReady", "PoliciesReady")
+    after = ("OperatorReady",)
 
     async def observe(self, scope: Scope) -> Seen:
         inside = await scope.inside()
