@@ -19,11 +19,12 @@ import pytest
 from atoll.cluster import kinds
 from atoll.errors import ConflictError
 from atoll.gateway.app import create_app
+from atoll.hosts.sandbox.agent.rayenv import python_of
 from atoll.main import build_api
 from atoll.settings import Settings
 from builders.gateway_site import ADMIN, VC, Site, free_port, serving
 
-VERSIONS = Path(os.environ.get("ATOLL_CACHE", Path.home() / ".cache" / "atoll")) / "ray"
+VERSION = "2.60.0"
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,11 @@ class RealRay:
 
 @pytest.fixture(scope="module")
 def real_ray() -> Iterator[RealRay]:
-    """A head with one CPU and the job API, on loopback."""
-    found = sorted(VERSIONS.glob("*/bin/python"))
-    if not found:
-        pytest.skip(f"no Ray is installed under {VERSIONS}")
+    """A head with one CPU and the job API, on loopback. The first time Ray is installed for it."""
+    python = asyncio.run(python_of(VERSION))
     folder, port = tempfile.mkdtemp(prefix="ray-"), free_port()
     argv = [
-        str(found[-1]), "-m", "ray.scripts.scripts", "start", "--head", "--block",
+        str(python), "-m", "ray.scripts.scripts", "start", "--head", "--block",
         "--node-ip-address=127.0.0.1", f"--port={free_port()}", "--num-cpus=1",
         "--dashboard-host=127.0.0.1", f"--dashboard-port={port}",
         f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}",
@@ -48,7 +47,7 @@ def real_ray() -> Iterator[RealRay]:
         "--object-store-memory=80000000", f"--temp-dir={folder}", "--disable-usage-stats",
     ]  # fmt: skip
     env = {
-        "PATH": f"{found[-1].parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(Path.home()),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",
@@ -63,7 +62,7 @@ def real_ray() -> Iterator[RealRay]:
                 if httpx2.get(f"http://127.0.0.1:{port}/api/jobs/", timeout=5).status_code == 200:
                     break
             time.sleep(0.25)
-        yield RealRay(found[-1], port)
+        yield RealRay(python, port)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
