@@ -141,6 +141,8 @@ def _spawn(argv: Sequence[str], log: Path, env: Mapping[str, str]) -> int:
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
+        # A lock or a pipe of whoever called us would stay held for as long as the process lives.
+        *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited()),
     ]
     # A session of its own, so that the process outlives the program that started it.
     return os.posix_spawn(
@@ -151,6 +153,16 @@ def _spawn(argv: Sequence[str], log: Path, env: Mapping[str, str]) -> int:
         setsid=True,
         setsigdef=[signal.SIGPIPE],
     )
+
+
+def _inherited() -> list[int]:
+    """File descriptors that our caller left open and a child would get as well."""
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one of this very listing is closed by now
+            if int(entry.name) > 2 and os.get_inheritable(int(entry.name)):
+                found.append(int(entry.name))
+    return found
 
 
 def _marked(marks: set[bytes]) -> Iterator[int]:
