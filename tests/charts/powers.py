@@ -26,13 +26,10 @@ ALLOWED: dict[str, Asked] = {
         ("get", "profiles.atoll.dev", ""),
         ("get", "access-lab:secrets", "access"),
     ],
-    "atoll-watcher": [
-        ("list watch", "virtualclusters.atoll.dev", ""),
+    "atoll-follower": [
+        ("get list watch", "virtualclusters.atoll.dev", ""),
         ("list watch", "statefulsets.apps", ""),
         ("list watch", "resourcequotas", ""),
-    ],
-    "atoll-sweeper": [
-        ("get list watch", "virtualclusters.atoll.dev", ""),
         ("get list", "teams.atoll.dev", ""),
         ("update", "teams/status.atoll.dev", ""),
     ],
@@ -117,13 +114,7 @@ DENIED: dict[str, Asked] = {
         ("get list", "teams.atoll.dev", ""),
         ("get list", "nodes", ""),
     ],
-    "atoll-watcher": [
-        *_FOR_NOBODY,
-        *_NO_HOST,
-        ("get", "access-lab:secrets", "access"),
-        (_WRITE, "virtualclusters.atoll.dev", ""),
-    ],
-    "atoll-sweeper": [
+    "atoll-follower": [
         *_FOR_NOBODY,
         *_NO_HOST,
         ("get", "access-lab:secrets", "access"),

@@ -1,4 +1,4 @@
-"""Finds work that no hint told of, level-triggered: `python -m atoll_worker.sweep`.
+"""Finds work that no hint told of, level-triggered.
 
 It keeps its own picture of all virtual clusters by a watch, so an idle platform costs the API server
 nothing. A virtual cluster that is not converged is hinted at again and again, faster in the beginning;
@@ -7,7 +7,6 @@ a converged one once per resync. Losing Redis, a hint, or a worker therefore cos
 
 import asyncio
 import contextlib
-import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -19,8 +18,8 @@ from atoll.cluster.kinds import TEAM, VIRTUAL_CLUSTER
 from atoll.dispatch import Dispatch
 from atoll.errors import AtollError
 from atoll.resources.virtual_clusters import VirtualCluster
-from atoll.settings import Settings, get_settings
-from atoll.telemetry import logs, worker_metrics
+from atoll.settings import Settings
+from atoll.telemetry import worker_metrics
 
 log = structlog.get_logger()
 _FAST, _SLOW, _PATIENCE = 0.7, 5.0, 120.0
@@ -124,20 +123,3 @@ class Sweeper:
             with contextlib.suppress(AtollError):
                 for team in await self._host.items(TEAM):
                     await reservations.sweep(self._host, team["metadata"]["name"], set(self._known))
-
-
-async def main(settings: Settings) -> None:
-    """Run until SIGTERM."""
-    worker_metrics.serve(settings, "sweeper")
-    dispatch = Dispatch(settings)
-    async with Cluster.from_file(settings.kubeconfig) as host:
-        work = asyncio.create_task(Sweeper(host, dispatch, settings).run())
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
-    dispatch.close()
-
-
-if __name__ == "__main__":
-    logs.configure("sweeper", level=get_settings().log_level)
-    asyncio.run(main(get_settings()))

@@ -79,6 +79,8 @@ spec:
             # Everything that wants to write has only /tmp and /run/atoll, both gone with the pod.
             - {name: HOME, value: /tmp}
             - {name: ATOLL_CACHE, value: /tmp/atoll}
+            # glibc keeps a heap for every thread that ever asked for memory and gives none of it back.
+            - {name: MALLOC_ARENA_MAX, value: "2"}
             {{- range $name, $value := .env }}
             - {name: {{ $name }}, value: {{ $value | toString | quote }}}
             {{- end }}

@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -34,8 +35,8 @@ R = TypeVar("R", bound=Resource)
 
 
 def holder() -> str:
-    """Who we are for the lease. Asked at run time: pool processes share what was there at the fork."""
-    return f"{socket.gethostname()}/{os.getpid()}"
+    """Who we are for the lease: `host/process/thread`, as each thread of a worker works on its own."""
+    return f"{socket.gethostname()}/{os.getpid()}/{threading.get_native_id()}"
 
 
 class Runner:
