@@ -79,8 +79,9 @@ spec:
             # Everything that wants to write has only /tmp and /run/atoll, both gone with the pod.
             - {name: HOME, value: /tmp}
             - {name: ATOLL_CACHE, value: /tmp/atoll}
-            # glibc keeps a heap for every thread that ever asked for memory and gives none of it back.
+            # glibc keeps a heap for every thread, and what was free in it once it held something large.
             - {name: MALLOC_ARENA_MAX, value: "2"}
+            - {name: MALLOC_TRIM_THRESHOLD_, value: "131072"}
             {{- range $name, $value := .env }}
             - {name: {{ $name }}, value: {{ $value | toString | quote }}}
             {{- end }}

@@ -68,8 +68,9 @@ def environment(
         "ATOLL_METRICS_PORT": "0",
         "PATH": f"{helm.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
-        # glibc keeps a heap for every thread that ever asked for memory and gives none of it back.
+        # glibc keeps a heap for every thread, and what was free in it once it held something large.
         "MALLOC_ARENA_MAX": "2",
+        "MALLOC_TRIM_THRESHOLD_": "131072",
     }
     if host.charts:
         env["ATOLL_CHARTS"] = str(host.charts)
