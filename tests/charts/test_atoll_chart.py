@@ -294,3 +294,14 @@ def test_two_versions_of_the_worker_never_run_at_once() -> None:
     """They would upgrade one another's releases to and fro."""
     worker = kind_mode().one("Deployment", "atoll-worker")
     assert worker["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_a_rollback_is_told_to_the_worker() -> None:
+    given = [
+        environment(kind_mode(*arguments), "worker")["ATOLL_TAKE_OVER_NEWER"]
+        for arguments in ((), ("--set", "worker.takeOverNewer=true"))
+    ]
+    assert [Settings.model_validate({"take_over_newer": v}).take_over_newer for v in given] == [
+        False,
+        True,
+    ]

@@ -43,7 +43,7 @@ metadata:
 spec:
   replicas: {{ $values.replicas }}
   {{- if eq .part "worker" }}
-  # Two versions of the worker have two opinions of the same releases and would upgrade them to and fro.
+  # An older version leaves alone what a newer one has written; two builds of one version cannot tell.
   strategy: {type: Recreate}
   {{- end }}
   selector:

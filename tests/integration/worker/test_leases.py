@@ -7,7 +7,7 @@ import pytest
 
 from atoll.cluster.client import Cluster
 from atoll.cluster.kinds import LEASE
-from atoll.cluster.leases import HeldByOtherError, LeaseLostError, WriterLease
+from atoll.cluster.leases import HeldByOtherError, LeaseLostError, OutdatedError, WriterLease
 
 
 def lease(
@@ -83,3 +83,25 @@ async def test_a_lost_lease_object_does_not_take_the_fence_back(api_server: Path
         again = lease(cluster, "g", "one", floor=41)
         await again.take()
         assert again.fence == 42
+
+
+async def test_an_older_version_does_not_follow_a_newer_one(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+
+        def of(version: str, **more: bool) -> WriterLease:
+            return WriterLease(cluster, "default", "h", version, 30, version=version, **more)
+
+        async with of("0.1.0").held():
+            pass
+        async with of("0.2.0").held():  # an upgrade
+            pass
+        before = await cluster.get(LEASE, "h", "default")
+        old = of("0.1.0")
+        with pytest.raises(OutdatedError, match=r"0\.2\.0 .* 0\.1\.0"):
+            await old.left_behind()
+        with pytest.raises(OutdatedError):
+            await old.take()
+        assert await cluster.get(LEASE, "h", "default") == before
+        async with of("0.1.0", over_newer=True).held():  # a rollback
+            pass
+        assert not await old.left_behind()

@@ -12,9 +12,10 @@ from typing import TypeVar
 import structlog
 from pydantic import ValidationError
 
+from atoll import __version__
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import PROFILE, TEAM, VIRTUAL_CLUSTER
-from atoll.cluster.leases import HeldByOtherError, LeaseLostError, WriterLease
+from atoll.cluster.leases import HeldByOtherError, LeaseLostError, OutdatedError, WriterLease
 from atoll.domain.names import FINALIZER, lease_name
 from atoll.errors import NotFoundError, StaleWriteError
 from atoll.resources.meta import Resource
@@ -43,13 +44,19 @@ class Runner:
     """Looks at virtual clusters over one connection to the host."""
 
     def __init__(
-        self, host: Cluster, settings: Settings, releases: Releases, steps: Sequence[Step]
+        self,
+        host: Cluster,
+        settings: Settings,
+        releases: Releases,
+        steps: Sequence[Step],
+        version: str = __version__,
     ) -> None:
+        """`version` is that of this worker; what a newer one has written is left alone."""
         self._host, self._settings, self._releases = host, settings, releases
-        self._engine = Engine(steps)
+        self._engine, self._version = Engine(steps), version
 
     async def look(self, name: str) -> str:
-        """One look; answers what came of it in a word: gone, held, later, converged, waiting, failed."""
+        """One look; answers in a word what came of it, as `atoll_look_duration_seconds` counts it."""
         try:
             vc = await self._read(name)
         except NotFoundError:
@@ -69,6 +76,9 @@ class Runner:
                 word = await self._delete(vc) if vc.deleting else await self._converge(vc)
             except HeldByOtherError:
                 word = "held"
+            except OutdatedError as error:
+                log.warning("look.outdated", detail=error.detail)
+                word = "outdated"
             except (LeaseLostError, StaleWriteError) as error:
                 log.warning("look.interrupted", detail=error.detail)
                 word = "interrupted"
@@ -88,6 +98,8 @@ class Runner:
             holder(),
             self._settings.lease_seconds,
             vc.status.fence,
+            version=self._version,
+            over_newer=self._settings.take_over_newer,
         )
 
     async def _scope(self, vc: VirtualCluster, fence: int, *, dry: bool) -> Scope:
