@@ -30,6 +30,7 @@ ALLOWED: dict[str, Asked] = {
         ("get list watch", "virtualclusters.atoll.dev", ""),
         ("list watch", "statefulsets.apps", ""),
         ("list watch", "resourcequotas", ""),
+        ("list delete", "leases.coordination.k8s.io", "system"),
         ("get list", "teams.atoll.dev", ""),
         ("update", "teams/status.atoll.dev", ""),
     ],
@@ -116,7 +117,9 @@ DENIED: dict[str, Asked] = {
     ],
     "atoll-follower": [
         *_FOR_NOBODY,
-        *_NO_HOST,
+        *(entry for entry in _NO_HOST if entry[1] != "leases.coordination.k8s.io"),
+        ("get create update patch", "leases.coordination.k8s.io", "system"),
+        (_ALL, "leases.coordination.k8s.io", "kube-system"),
         ("get", "access-lab:secrets", "access"),
         (_WRITE, "virtualclusters.atoll.dev", ""),
         ("update patch", "teams.atoll.dev", ""),

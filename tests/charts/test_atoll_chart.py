@@ -194,7 +194,9 @@ def test_the_gateway_reads_single_secrets_in_one_namespace() -> None:
     assert powers(rules(rendered, "gateway")) == own
 
 
-def test_the_follower_writes_the_ledger_alone_and_sees_no_secret() -> None:
+def test_the_follower_writes_the_ledger_and_drops_leases_and_sees_no_secret() -> None:
+    leases = {("coordination.k8s.io", "leases", verb) for verb in ("list", "delete")}
+    assert powers(rules(kind_mode(), "follower", "Role")) == leases
     found = powers(rules(kind_mode(), "follower"))
     reads = {"get", "list", "watch"}
     assert {resource for _, resource, verb in found if verb not in reads} == {"teams/status"}

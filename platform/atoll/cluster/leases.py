@@ -5,14 +5,14 @@ Contract: https://kubernetes.io/docs/concepts/architecture/leases/
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from atoll import __version__
 from atoll.cluster.client import Cluster, Object
-from atoll.cluster.kinds import LEASE
-from atoll.domain.names import ANNOTATION_WORKER
+from atoll.cluster.kinds import LEASE, VIRTUAL_CLUSTER
+from atoll.domain.names import ANNOTATION_WORKER, virtual_cluster_of_lease
 from atoll.domain.versions import is_newer_release
 from atoll.errors import AtollError, ConflictError, NotFoundError, StaleWriteError
 
@@ -41,6 +41,11 @@ def _micro(moment: datetime) -> str:
 
 def _parse(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def _expired(spec: dict[str, Any]) -> bool:
+    renewed = _parse(spec.get("renewTime") or "1970-01-01T00:00:00Z")
+    return datetime.now(UTC) - renewed > timedelta(seconds=spec["leaseDurationSeconds"])
 
 
 class WriterLease:
@@ -86,7 +91,7 @@ class WriterLease:
                 return
             spec = found["spec"]
             holder = spec.get("holderIdentity")
-            if holder and holder != self._holder and not self._expired(spec):
+            if holder and holder != self._holder and not _expired(spec):
                 raise HeldByOtherError(f"{self._name} is held by {holder}")
             count = max(int(spec.get("leaseTransitions", 0)), self._floor)
             transitions = count + (holder != self._holder)
@@ -104,7 +109,7 @@ class WriterLease:
         self._refuse_after_newer(found)
         spec = (found or {}).get("spec", {})
         holder = spec.get("holderIdentity")
-        if holder and holder != self._holder and not self._expired(spec):
+        if holder and holder != self._holder and not _expired(spec):
             raise HeldByOtherError(f"{self._name} is held by {holder}")
         return bool(holder)
 
@@ -117,10 +122,6 @@ class WriterLease:
                 f"{self._name}: a worker of version {told} was the writer and this one is "
                 f"{self._version}; it leaves alone what a newer one has written"
             )
-
-    def _expired(self, spec: dict[str, Any]) -> bool:
-        renewed = _parse(spec.get("renewTime") or "1970-01-01T00:00:00Z")
-        return datetime.now(UTC) - renewed > timedelta(seconds=spec["leaseDurationSeconds"])
 
     def _manifest(self, found: Object, transitions: int) -> Object:
         now = _micro(datetime.now(UTC))
@@ -207,3 +208,29 @@ class WriterLease:
                 await keeper
             if not lost:
                 await self.release()
+
+
+async def sweep(cluster: Cluster, namespace: str, existing: Collection[str]) -> list[str]:
+    """For the sweeper: drop leases of virtual clusters that do not exist; returns their names.
+
+    A look that began before a deletion and took the lease after it leaves one. `existing` may be old;
+    when it lacks one that has a lease, all are read again. A lease that a living writer holds stays, and
+    so does one that changes meanwhile, for the virtual cluster may have been made anew.
+    """
+    suspects = {
+        owner: lease
+        for lease in await cluster.items(LEASE, namespace)
+        if (owner := virtual_cluster_of_lease(lease["metadata"]["name"]))
+        and owner not in existing
+        and not (lease["spec"].get("holderIdentity") and not _expired(lease["spec"]))
+    }
+    if not suspects:
+        return []
+    present = {item["metadata"]["name"] for item in await cluster.items(VIRTUAL_CLUSTER)}
+    dropped = []
+    for owner in sorted(set(suspects) - present):
+        meta = suspects[owner]["metadata"]
+        with contextlib.suppress(NotFoundError, StaleWriteError):
+            await cluster.delete_at(LEASE, meta["name"], meta["resourceVersion"], namespace)
+            dropped.append(owner)
+    return dropped

@@ -57,6 +57,12 @@ def lease_name(virtual_cluster: str) -> str:
     return f"virtual-cluster-{virtual_cluster}"
 
 
+def virtual_cluster_of_lease(lease: str) -> str | None:
+    """The inverse of `lease_name`; None for a Lease that is no writer's."""
+    name = lease.removeprefix(lease_name(""))
+    return name if name != lease else None
+
+
 def access_secret(virtual_cluster: str) -> str:
     """The Secret, in the access namespace, with the gateway's short-lived tenant credential."""
     return f"access-{virtual_cluster}"

@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from atoll.cluster.client import Cluster
-from atoll.cluster.kinds import LEASE
-from atoll.cluster.leases import HeldByOtherError, LeaseLostError, OutdatedError, WriterLease
+from atoll.cluster.kinds import LEASE, VIRTUAL_CLUSTER
+from atoll.cluster.leases import (
+    HeldByOtherError,
+    LeaseLostError,
+    OutdatedError,
+    WriterLease,
+    sweep,
+)
 
 
 def lease(
@@ -105,3 +111,28 @@ async def test_an_older_version_does_not_follow_a_newer_one(api_server: Path) ->
         async with of("0.1.0", over_newer=True).held():  # a rollback
             pass
         assert not await old.left_behind()
+
+
+async def test_sweep_drops_leases_of_what_is_gone_and_no_other(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+        wish = {
+            "apiVersion": "atoll.dev/v1alpha1",
+            "kind": "VirtualCluster",
+            "metadata": {"name": "there"},
+            "spec": {"team": "t"},
+        }
+        await cluster.create(wish)
+        for name in ("virtual-cluster-there", "virtual-cluster-known", "virtual-cluster-gone", "i"):
+            freed = lease(cluster, name, "one", 30)
+            await freed.take()
+            await freed.release()
+        await lease(cluster, "virtual-cluster-held", "one", 30).take()
+
+        dropped = await sweep(cluster, "default", {"known"})
+
+        assert dropped == ["gone"]
+        left = {item["metadata"]["name"] for item in await cluster.items(LEASE, "default")}
+        assert {"virtual-cluster-there", "virtual-cluster-known", "virtual-cluster-held"} <= left
+        assert "i" in left
+        assert "virtual-cluster-gone" not in left
+        await cluster.delete(VIRTUAL_CLUSTER, "there")
