@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-PROCESSES = ("api", "worker", "watcher", "sweeper")
+PROCESSES = ("api", "worker", "follower")
 """Those of the goal; the gateway and the queue's Redis are told apart."""
 WINDOW_SECONDS = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -36,9 +36,7 @@ def report(root: Path, options: argparse.Namespace, when: str) -> str:
     counted = [name for name in trees if name in PROCESSES]
     memory = sum(_mib(trees[name]) for name in counted)
     cpu = sum(spent[name] for name in counted)
-    lines.append(
-        f"  api + worker + watcher + sweeper: {memory:.1f} MiB (goal 250), {cpu:.2f} % (goal 1)"
-    )
+    lines.append(f"  api + worker + follower: {memory:.1f} MiB (goal 250), {cpu:.2f} % (goal 1)")
     lines.append(
         f"  requests to the host's API server: {with_us:.2f}/s with, {without:.2f}/s without us: "
         f"{max(with_us - without, 0):.2f}/s are ours"

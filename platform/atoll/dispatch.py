@@ -21,6 +21,8 @@ SENT_AT = "atoll_sent_at"
 VISIBILITY_SECONDS = 900
 HARD_LIMIT_SECONDS = 300
 SOFT_LIMIT_SECONDS = 240
+"""Longest time of a look: it is cancelled at the soft limit, its worker ends at the hard one. Celery's own
+limits would want a process per task."""
 _PATIENCE_SECONDS = 1.0
 _HINT_SECONDS = 60.0
 """A hint older than this is dropped: the sweeper has sent younger ones, and a worker that was away
@@ -33,7 +35,7 @@ log = structlog.get_logger(__name__)
 def celery_app(settings: Settings, *, producer: bool = False) -> Celery:
     """The Celery application that senders and workers share.
 
-    JSON only, no results, acknowledged when done, one task at a time per process. The visibility
+    JSON only, no results, acknowledged when done, one task at a time per thread. The visibility
     timeout is above the hard time limit, so no running task is given to a second worker. A producer
     gives up on a dead broker within a second instead of trying again.
     """
@@ -58,8 +60,6 @@ def celery_app(settings: Settings, *, producer: bool = False) -> Celery:
         task_acks_on_failure_or_timeout=True,
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
-        task_time_limit=HARD_LIMIT_SECONDS,
-        task_soft_time_limit=SOFT_LIMIT_SECONDS,
         task_publish_retry=False,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,

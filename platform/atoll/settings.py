@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     admin_token_file: Path | None = Field(None, description="File with the static admin token")
 
     lease_seconds: float = Field(6.0, description="How long a silent worker stays the writer")
+    take_over_newer: bool = Field(
+        False,
+        description="Whether a worker works on at what a newer version has written: for a rollback",
+    )
     sweep_seconds: float = Field(
         2.0, description="How often the sweeper looks for work without a writer"
     )

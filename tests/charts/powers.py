@@ -26,13 +26,11 @@ ALLOWED: dict[str, Asked] = {
         ("get", "profiles.atoll.dev", ""),
         ("get", "access-lab:secrets", "access"),
     ],
-    "atoll-watcher": [
-        ("list watch", "virtualclusters.atoll.dev", ""),
+    "atoll-follower": [
+        ("get list watch", "virtualclusters.atoll.dev", ""),
         ("list watch", "statefulsets.apps", ""),
         ("list watch", "resourcequotas", ""),
-    ],
-    "atoll-sweeper": [
-        ("get list watch", "virtualclusters.atoll.dev", ""),
+        ("list delete", "leases.coordination.k8s.io", "system"),
         ("get list", "teams.atoll.dev", ""),
         ("update", "teams/status.atoll.dev", ""),
     ],
@@ -117,15 +115,11 @@ DENIED: dict[str, Asked] = {
         ("get list", "teams.atoll.dev", ""),
         ("get list", "nodes", ""),
     ],
-    "atoll-watcher": [
+    "atoll-follower": [
         *_FOR_NOBODY,
-        *_NO_HOST,
-        ("get", "access-lab:secrets", "access"),
-        (_WRITE, "virtualclusters.atoll.dev", ""),
-    ],
-    "atoll-sweeper": [
-        *_FOR_NOBODY,
-        *_NO_HOST,
+        *(entry for entry in _NO_HOST if entry[1] != "leases.coordination.k8s.io"),
+        ("get create update patch", "leases.coordination.k8s.io", "system"),
+        (_ALL, "leases.coordination.k8s.io", "kube-system"),
         ("get", "access-lab:secrets", "access"),
         (_WRITE, "virtualclusters.atoll.dev", ""),
         ("update patch", "teams.atoll.dev", ""),

@@ -12,8 +12,7 @@ PROCESSES = {
     "api": ["python", "-m", "atoll.main", "api"],
     "gateway": ["python", "-m", "atoll.main", "gateway"],
     "worker": ["celery", "-A", "atoll_worker.app", "worker", "--concurrency=2"],
-    "watcher": ["python", "-m", "atoll_worker.watch"],
-    "sweeper": ["python", "-m", "atoll_worker.sweep"],
+    "follower": ["python", "-m", "atoll_worker.follow"],
 }
 MODES = ("kind", "production", "air-gapped")
 
@@ -69,7 +68,7 @@ def test_only_the_processes_that_need_a_secret_get_it() -> None:
         with_token |= {part} if "ATOLL_ADMIN_TOKEN_FILE" in names else set()
         with_password |= {part} if "BROKER_PASSWORD" in names else set()
     assert with_token == {"api", "gateway"}
-    assert with_password == {"api", "worker", "watcher", "sweeper"}
+    assert with_password == {"api", "worker", "follower"}
 
 
 @pytest.mark.parametrize(
@@ -195,13 +194,17 @@ def test_the_gateway_reads_single_secrets_in_one_namespace() -> None:
     assert powers(rules(rendered, "gateway")) == own
 
 
-def test_the_watcher_only_looks_and_sees_no_secret() -> None:
-    found = powers(rules(kind_mode(), "watcher"))
-    assert {verb for _, _, verb in found} == {"list", "watch"}
-    assert {resource for _, resource, _ in found} == {
+def test_the_follower_writes_the_ledger_and_drops_leases_and_sees_no_secret() -> None:
+    leases = {("coordination.k8s.io", "leases", verb) for verb in ("list", "delete")}
+    assert powers(rules(kind_mode(), "follower", "Role")) == leases
+    found = powers(rules(kind_mode(), "follower"))
+    reads = {"get", "list", "watch"}
+    assert {resource for _, resource, verb in found if verb not in reads} == {"teams/status"}
+    assert {resource for _, resource, verb in found if verb in reads} == {
         "virtualclusters",
         "statefulsets",
         "resourcequotas",
+        "teams",
     }
 
 
@@ -251,8 +254,7 @@ def test_the_gateway_and_the_broker_are_reached_only_by_the_platform() -> None:
     assert peer["podSelector"]["matchExpressions"][0]["values"] == [
         "api",
         "worker",
-        "watcher",
-        "sweeper",
+        "follower",
     ]
 
 
@@ -267,11 +269,11 @@ def test_only_gateway_and_worker_reach_virtual_control_planes() -> None:
 
 
 def test_metrics_are_for_those_who_were_named() -> None:
-    named = render("atoll", "production").one("NetworkPolicy", "atoll-sweeper")["spec"]["ingress"]
+    named = render("atoll", "production").one("NetworkPolicy", "atoll-follower")["spec"]["ingress"]
     assert named[0]["from"][0]["namespaceSelector"]["matchLabels"] == {
         "kubernetes.io/metadata.name": "monitoring"
     }
-    assert not kind_mode().one("NetworkPolicy", "atoll-sweeper")["spec"]["ingress"]
+    assert not kind_mode().one("NetworkPolicy", "atoll-follower")["spec"]["ingress"]
 
 
 def test_the_policies_are_the_ones_of_the_file_that_up_applies() -> None:
@@ -294,3 +296,14 @@ def test_two_versions_of_the_worker_never_run_at_once() -> None:
     """They would upgrade one another's releases to and fro."""
     worker = kind_mode().one("Deployment", "atoll-worker")
     assert worker["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_a_rollback_is_told_to_the_worker() -> None:
+    given = [
+        environment(kind_mode(*arguments), "worker")["ATOLL_TAKE_OVER_NEWER"]
+        for arguments in ((), ("--set", "worker.takeOverNewer=true"))
+    ]
+    assert [Settings.model_validate({"take_over_newer": v}).take_over_newer for v in given] == [
+        False,
+        True,
+    ]

@@ -14,7 +14,7 @@ from charts.rendering import HELM
 
 
 def test_the_platform_is_there_and_tells_what_to_do_next(platform: str, kubectl: Kubectl) -> None:
-    for part in ("api", "gateway", "worker", "watcher", "sweeper"):
+    for part in ("api", "gateway", "worker", "follower"):
         assert kubectl.get("deployment", f"atoll-{part}", "-n", SYSTEM)["spec"]["replicas"] == 1
         kubectl.get("poddisruptionbudget", f"atoll-{part}", "-n", SYSTEM)
         kubectl.get("networkpolicy", f"atoll-{part}", "-n", SYSTEM)

@@ -41,7 +41,7 @@ class InCluster:
             f"bundle.hostPath={self.stage.bundle}", "api.replicas=1", "gateway.replicas=1",
             "worker.replicas=1", "worker.concurrency=2",
             *(f"{part}.resources.{_SMALL}"
-              for part in ("api", "gateway", "worker", "watcher", "sweeper", "broker")),
+              for part in ("api", "gateway", "worker", "follower", "broker")),
         ]  # fmt: skip
         self._helm(
             "install", RELEASE, str(ROOT / "helm" / "atoll"), "--namespace", NAMESPACE,

@@ -15,7 +15,7 @@ from atoll.client import Atoll
 from atoll.errors import AtollError
 from e2e.stage import ROOT, Stage
 
-PROCESSES = ("api", "gateway", "worker", "watcher", "sweeper", "redis")
+PROCESSES = ("api", "gateway", "worker", "follower", "redis")
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Local:
         mine = {k: v for k, v in env.items() if not k.startswith("ATOLL_SANDBOX_")}
         mine["ATOLL_RUNTIME_DIR"] = str(runtime)
         argv = [sys.executable, "-m", "celery", "-A", "atoll_worker.app", "worker",
-                "--concurrency", "2", "-Ofair", "-n", f"extra{number}@%h"]  # fmt: skip
+                "--concurrency", "2", "-n", f"extra{number}@%h"]  # fmt: skip
         with (runtime / "log").open("wb") as log:
             self.extra.append(
                 subprocess.Popen(argv, env=mine, stdout=log, stderr=log, start_new_session=True)

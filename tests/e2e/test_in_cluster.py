@@ -61,7 +61,7 @@ def test_pods_provision_serve_and_delete(installed: InCluster, figures: Figures)
 
 
 def test_every_part_has_an_account_of_its_own(installed: InCluster) -> None:
-    parts = {"api", "gateway", "worker", "watcher", "sweeper"}
+    parts = {"api", "gateway", "worker", "follower"}
     assert {f"atoll-{part}" for part in parts} <= installed.accounts()
 
 
@@ -73,7 +73,7 @@ def test_every_part_has_an_account_of_its_own(installed: InCluster) -> None:
         ("gateway", "list", "secrets"),
         ("worker", "delete", "nodes"),
         ("worker", "escalate", "clusterroles.rbac.authorization.k8s.io"),
-        ("sweeper", "create", "pods"),
+        ("follower", "create", "pods"),
     ],
 )
 def test_no_part_has_more_power_than_it_needs(

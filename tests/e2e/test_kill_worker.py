@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from atoll.domain.names import RAY_NAMESPACE, SYSTEM_NAMESPACE
 from e2e.clusters import READY_SECONDS, Clusters, small_ray, timeline
@@ -117,12 +116,9 @@ class Hunt:
             time.sleep(0.02)
 
     def _worker_of(self, holder: str) -> int | None:
-        pid = int(holder.rpartition("/")[2] or 0)
-        try:
-            parent = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-        except OSError:
-            return None
-        return next((worker for worker in self._workers if worker in (pid, parent)), None)
+        """The worker that a holder (`host/process/thread`) is, when it is one of ours."""
+        pid = int(holder.split("/")[1]) if holder else 0
+        return pid if pid in self._workers else None
 
     def _end(self, worker: int) -> None:
         kill_tree(worker)

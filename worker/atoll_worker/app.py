@@ -1,9 +1,8 @@
 """The Celery application of the workers: `celery -A atoll_worker.app worker`."""
 
-import gc
 from typing import Any
 
-from celery.signals import setup_logging, worker_before_create_process, worker_ready
+from celery.signals import setup_logging, worker_ready
 
 from atoll.dispatch import celery_app
 from atoll.settings import get_settings
@@ -11,6 +10,9 @@ from atoll.telemetry import logs, worker_metrics
 
 app = celery_app(get_settings())
 app.conf.imports = ("atoll_worker.tasks",)
+# A look mostly waits for API servers and helm, so threads do; a process for each would be as large as
+# the whole worker, because what children share by fork is copied as soon as they count references.
+app.conf.worker_pool = "threads"
 
 
 @setup_logging.connect
@@ -19,13 +21,6 @@ def _logging(**_: Any) -> None:
     logs.configure("worker", level=get_settings().log_level)
 
 
-@worker_before_create_process.connect
-def _share(**_: Any) -> None:
-    """Before each fork: the collector must not touch what is loaded, or every child copies it."""
-    gc.collect()
-    gc.freeze()
-
-
 @worker_ready.connect
-def _parent(**_: Any) -> None:
+def _metrics(**_: Any) -> None:
     worker_metrics.serve(get_settings(), "worker")

@@ -1,4 +1,4 @@
-"""Finds work that no hint told of, level-triggered: `python -m atoll_worker.sweep`.
+"""Finds work that no hint told of, level-triggered.
 
 It keeps its own picture of all virtual clusters by a watch, so an idle platform costs the API server
 nothing. A virtual cluster that is not converged is hinted at again and again, faster in the beginning;
@@ -7,31 +7,54 @@ a converged one once per resync. Losing Redis, a hint, or a worker therefore cos
 
 import asyncio
 import contextlib
-import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
 
-from atoll.cluster import reservations
+from atoll.cluster import leases, reservations
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import TEAM, VIRTUAL_CLUSTER
 from atoll.dispatch import Dispatch
 from atoll.errors import AtollError
 from atoll.resources.virtual_clusters import VirtualCluster
-from atoll.settings import Settings, get_settings
-from atoll.telemetry import logs, worker_metrics
+from atoll.settings import Settings
+from atoll.telemetry import worker_metrics
+from atoll_worker.reconcile import unreadable
 
 log = structlog.get_logger()
 _FAST, _SLOW, _PATIENCE = 0.7, 5.0, 120.0
-_LEDGER_SECONDS = 60.0
+_LEFT_OVER_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class State:
+    """What decides when a virtual cluster is looked at."""
+
+    generation: int
+    converged: bool
+    at_rest: bool
+    """Nothing is to be done before the resync: converged, or said to be unreadable."""
+    retry_at: str | None = None
+    """When to try again what failed, for the present generation."""
+
+
+def state_of(item: Object) -> State:
+    """The state of a stored virtual cluster, readable or not. Pure."""
+    generation = item["metadata"].get("generation", 0)
+    try:
+        vc = VirtualCluster.model_validate(item)
+    except ValueError:
+        return State(generation, converged=False, at_rest=unreadable.already_told(item))
+    fresh = vc.status.observed_generation == generation
+    return State(generation, vc.converged, vc.converged, vc.status.retry_at if fresh else None)
 
 
 @dataclass
 class Known:
     """A virtual cluster and when we last hinted at it (seconds of the loop's clock)."""
 
-    vc: VirtualCluster
+    state: State
     since: float
     hinted: float = field(default=-1e9)
 
@@ -43,12 +66,10 @@ def pause(age: float) -> float:
 
 def due(known: Known, now: float, wall: datetime, resync: float) -> bool:
     """Whether it should be looked at now. Pure."""
-    vc = known.vc
-    if vc.converged:
+    state = known.state
+    if state.at_rest:
         return now - known.hinted >= resync
-    retry = vc.status.retry_at
-    fresh = vc.status.observed_generation == vc.metadata.generation
-    if retry and fresh and datetime.fromisoformat(retry) > wall:
+    if state.retry_at and datetime.fromisoformat(state.retry_at) > wall:
         return False
     return now - known.hinted >= pause(now - known.since)
 
@@ -65,7 +86,7 @@ class Sweeper:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._picture())
             group.create_task(self._hints())
-            group.create_task(self._ledgers())
+            group.create_task(self._left_over())
 
     async def _picture(self) -> None:
         while True:
@@ -85,59 +106,40 @@ class Sweeper:
         if change == "DELETED":
             self._known.pop(name, None)
             return
-        try:
-            vc = VirtualCluster.model_validate(item)
-        except ValueError:
-            log.warning("sweep.unreadable", virtual_cluster=name)
-            return
-        now = asyncio.get_running_loop().time()
+        state, now = state_of(item), asyncio.get_running_loop().time()
         old = self._known.get(name)
         if old is None:
-            # A converged one that we meet for the first time is not due at once: after a restart of
+            # One at rest that we meet for the first time is not due at once: after a restart of
             # the sweeper a thousand of them must not be looked at in one go.
             hinted = now - self._settings.resync_seconds * (hash(name) % 100) / 100
-            self._known[name] = Known(vc, now, hinted if vc.converged else -1e9)
+            self._known[name] = Known(state, now, hinted if state.at_rest else -1e9)
             return
-        if old.vc.converged != vc.converged or old.vc.metadata.generation != vc.metadata.generation:
+        if old.state.at_rest != state.at_rest or old.state.generation != state.generation:
             old.since = now
-        if vc.converged and not old.vc.converged:
+        if state.at_rest and not old.state.at_rest:
             old.hinted = now
-        old.vc = vc
+        old.state = state
 
     async def _hints(self) -> None:
         while True:
             now, wall = asyncio.get_running_loop().time(), datetime.now(UTC)
             open_work = 0
             for name, known in list(self._known.items()):
-                open_work += not known.vc.converged
+                open_work += not known.state.converged
                 if due(known, now, wall, self._settings.resync_seconds):
                     known.hinted = now
                     worker_metrics.hint("sweep")
-                    await self._dispatch.send("VirtualCluster", name, known.vc.metadata.generation)
+                    await self._dispatch.send("VirtualCluster", name, known.state.generation)
             worker_metrics.unconverged(open_work)
             await asyncio.sleep(0.25 if open_work else self._settings.sweep_seconds / 4)
 
-    async def _ledgers(self) -> None:
-        """Give back what virtual clusters that are gone still hold of their team's quota."""
+    async def _left_over(self) -> None:
+        """Take away what virtual clusters that are gone have left: quota they hold, and leases."""
         while True:
-            await asyncio.sleep(_LEDGER_SECONDS)
+            await asyncio.sleep(_LEFT_OVER_SECONDS)
             with contextlib.suppress(AtollError):
                 for team in await self._host.items(TEAM):
                     await reservations.sweep(self._host, team["metadata"]["name"], set(self._known))
-
-
-async def main(settings: Settings) -> None:
-    """Run until SIGTERM."""
-    worker_metrics.serve(settings, "sweeper")
-    dispatch = Dispatch(settings)
-    async with Cluster.from_file(settings.kubeconfig) as host:
-        work = asyncio.create_task(Sweeper(host, dispatch, settings).run())
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
-    dispatch.close()
-
-
-if __name__ == "__main__":
-    logs.configure("sweeper", level=get_settings().log_level)
-    asyncio.run(main(get_settings()))
+                dropped = await leases.sweep(self._host, self._settings.namespace, set(self._known))
+                if dropped:
+                    log.info("sweep.leases", virtual_clusters=dropped)

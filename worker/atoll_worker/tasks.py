@@ -1,11 +1,17 @@
 """Thin entry points: a hint becomes one look."""
 
 import asyncio
+import contextlib
+import os
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
+import structlog
+
 from atoll.cluster.client import Cluster
-from atoll.dispatch import SENT_AT, TASK
+from atoll.dispatch import HARD_LIMIT_SECONDS, SENT_AT, SOFT_LIMIT_SECONDS, TASK
 from atoll.errors import UnavailableError
 from atoll.settings import get_settings
 from atoll.telemetry import worker_metrics
@@ -14,13 +20,39 @@ from atoll_worker.app import app
 from atoll_worker.reconcile.runner import Runner
 from atoll_worker.reconcile.steps import all_steps
 
+log = structlog.get_logger()
+
 
 async def look(name: str) -> str:
     """One look at one virtual cluster, over a connection of its own."""
     settings = get_settings()
     releases = HelmReleases(settings.helm, settings.charts)
-    async with Cluster.from_file(settings.kubeconfig) as host:
+    async with (
+        asyncio.timeout(SOFT_LIMIT_SECONDS),
+        Cluster.from_file(settings.kubeconfig) as host,
+    ):
         return await Runner(host, settings, releases, all_steps()).look(name)
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """End this process, as `kill -9` would, when what is inside takes longer.
+
+    A thread that blocks cannot be ended and would be one fewer for good. Whoever starts the worker
+    starts it anew; every look stands being killed.
+    """
+
+    def give_up() -> None:
+        log.critical("look.stuck", seconds=seconds)
+        os._exit(os.EX_SOFTWARE)
+
+    watchdog = threading.Timer(seconds, give_up)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
 
 
 @app.task(name=TASK, bind=True)
@@ -32,7 +64,12 @@ def reconcile(self: Any, kind: str, name: str, generation: int) -> str:
     if kind != "VirtualCluster":
         return "ignored"
     try:
-        return asyncio.run(look(name))
+        with ended_after(HARD_LIMIT_SECONDS):
+            return asyncio.run(look(name))
     except UnavailableError:
-        worker_metrics.look("unavailable", 0.0)
-        return "unavailable"  # the sweeper hints again
+        word = "unavailable"
+    except TimeoutError:
+        word = "timeout"
+        log.warning("look.timeout", virtual_cluster=name, seconds=SOFT_LIMIT_SECONDS)
+    worker_metrics.look(word, 0.0)
+    return word  # the sweeper hints again

@@ -1,8 +1,7 @@
-"""Turns changes on the host into hints: `python -m atoll_worker.watch`."""
+"""Turns changes on the host into hints."""
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -13,8 +12,7 @@ from atoll.cluster.kinds import RESOURCE_QUOTA, STATEFUL_SET, VIRTUAL_CLUSTER, K
 from atoll.dispatch import Dispatch
 from atoll.domain.names import LABEL_VIRTUAL_CLUSTER
 from atoll.errors import AtollError
-from atoll.settings import Settings, get_settings
-from atoll.telemetry import logs, worker_metrics
+from atoll.telemetry import worker_metrics
 
 log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
@@ -84,20 +82,3 @@ def _label(item: Object) -> tuple[str, str] | None:
     status = item.get("status") or {}
     state = str(status.get("used")) + str(status.get("readyReplicas"))
     return item["metadata"]["labels"][LABEL_VIRTUAL_CLUSTER], state
-
-
-async def main(settings: Settings) -> None:
-    """Run until SIGTERM."""
-    worker_metrics.serve(settings, "watcher")
-    dispatch = Dispatch(settings)
-    async with Cluster.from_file(settings.kubeconfig) as host:
-        work = asyncio.create_task(Watcher(host, dispatch).run())
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
-    dispatch.close()
-
-
-if __name__ == "__main__":
-    logs.configure("watcher", level=get_settings().log_level)
-    asyncio.run(main(get_settings()))

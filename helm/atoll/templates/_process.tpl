@@ -43,7 +43,7 @@ metadata:
 spec:
   replicas: {{ $values.replicas }}
   {{- if eq .part "worker" }}
-  # Two versions of the worker have two opinions of the same releases and would upgrade them to and fro.
+  # An older version leaves alone what a newer one has written; two builds of one version cannot tell.
   strategy: {type: Recreate}
   {{- end }}
   selector:
@@ -79,6 +79,9 @@ spec:
             # Everything that wants to write has only /tmp and /run/atoll, both gone with the pod.
             - {name: HOME, value: /tmp}
             - {name: ATOLL_CACHE, value: /tmp/atoll}
+            # glibc keeps a heap for every thread, and what was free in it once it held something large.
+            - {name: MALLOC_ARENA_MAX, value: "2"}
+            - {name: MALLOC_TRIM_THRESHOLD_, value: "131072"}
             {{- range $name, $value := .env }}
             - {name: {{ $name }}, value: {{ $value | toString | quote }}}
             {{- end }}

@@ -246,13 +246,17 @@ class Cluster:
             return False
         return True
 
-    async def delete_at(self, kind: Kind, name: str, revision: str) -> None:
-        """Ask for deletion of a cluster-scoped object exactly as it was read at `revision`.
+    async def delete_at(
+        self, kind: Kind, name: str, revision: str, namespace: str | None = None
+    ) -> None:
+        """Ask for deletion of an object exactly as it was read at `revision`.
 
         Raises NotFoundError, and StaleWriteError when somebody wrote in between.
         """
         client: httpx2.AsyncClient = self._client._client._client
         root = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
+        if kind.namespaced:
+            root += f"/namespaces/{namespace}"
         body = {"propagationPolicy": "Background", "preconditions": {"resourceVersion": revision}}
         try:
             answer = await client.request("DELETE", f"{root}/{kind.plural}/{name}", json=body)

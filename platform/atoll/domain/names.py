@@ -18,6 +18,8 @@ LABEL_NODE_TEMPLATE = "atoll.dev/node-template"
 LABEL_STEP = "atoll.dev/step"
 LABEL_MANAGED = "app.kubernetes.io/managed-by"
 ANNOTATION_FENCE = "atoll.dev/fence"
+ANNOTATION_WORKER = "atoll.dev/worker-version"
+"""On a writer's Lease: the version of the worker that was the writer last."""
 ANNOTATION_HASH = "atoll.dev/values-hash"
 FINALIZER = "atoll.dev/teardown"
 FIELD_MANAGER = "atoll"
@@ -53,6 +55,12 @@ def kubeconfig_secret(virtual_cluster: str) -> str:
 def lease_name(virtual_cluster: str) -> str:
     """The Lease that makes one worker the writer of one virtual cluster."""
     return f"virtual-cluster-{virtual_cluster}"
+
+
+def virtual_cluster_of_lease(lease: str) -> str | None:
+    """The inverse of `lease_name`; None for a Lease that is no writer's."""
+    name = lease.removeprefix(lease_name(""))
+    return name if name != lease else None
 
 
 def access_secret(virtual_cluster: str) -> str:

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import total_ordering
 
+from packaging.version import InvalidVersion
+from packaging.version import Version as ReleaseVersion
+
 _FORM = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+.]?([0-9A-Za-z.+-]+))?$")
 
 
@@ -37,6 +40,17 @@ def parse_version(text: str) -> Version:
     major, minor, patch, rest = found.groups()
     pre = rest or ""
     return Version(int(major), int(minor), int(patch or 0), "" if text.count("+") else pre)
+
+
+def is_newer_release(told: str | None, ours: str) -> bool:
+    """Whether `told` is a newer version of Atoll than `ours`, by PEP 440.
+
+    None, or what is no version, is not: a mark that nobody can read must not stop all work.
+    """
+    try:
+        return told is not None and ReleaseVersion(told) > ReleaseVersion(ours)
+    except InvalidVersion:
+        return False
 
 
 OLDEST_KUBERNETES = Version(1, 30)

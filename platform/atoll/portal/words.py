@@ -115,7 +115,7 @@ REASONS: dict[str, str] = {
     "NamespaceTaken": "The host has a namespace of that name that is not ours",
     "ValuesRefused": "A value of the vcluster chart is not open to teams",
     "QuotaNotNamed": "Its quota leaves out what the team limits",
-    "StoredInvalid": "The team or profile is stored with something wrong",
+    "StoredInvalid": "It, its team or its profile is stored with something wrong",
     "SharedModeMissing": "Shared mode is not there yet",
     "NoNodesAskedFor": "It asks for no nodes",
     "NewerWriter": "Another worker has taken over",

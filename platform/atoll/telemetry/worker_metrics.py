@@ -1,20 +1,6 @@
-"""Metrics of the worker, watcher and sweeper, for Prometheus.
+"""Metrics of the worker and the follower, for Prometheus."""
 
-A worker's pool processes write their numbers to files that the parent sums up
-(prometheus_client's multiprocess mode, switched on by PROMETHEUS_MULTIPROC_DIR before the import).
-"""
-
-import os
-from typing import Any
-
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    multiprocess,
-    start_http_server,
-)
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from atoll.settings import Settings
 from atoll.telemetry.ports import write_port_file
@@ -69,11 +55,5 @@ def unconverged(count: int) -> None:
 
 def serve(settings: Settings, process: str) -> None:
     """/metrics on a port of its own; the port file tells which."""
-    registry: Any = None
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    port = settings.metrics_port or 0
-    extra = {"registry": registry} if registry else {}
-    server, _ = start_http_server(port, addr=settings.listen_host, **extra)
+    server, _ = start_http_server(settings.metrics_port or 0, addr=settings.listen_host)
     write_port_file(settings, process, server.server_port)

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import redis
 
-from atoll.dispatch import QUEUE, TASK, Dispatch, celery_app
+from atoll.dispatch import (
+    HARD_LIMIT_SECONDS,
+    QUEUE,
+    SOFT_LIMIT_SECONDS,
+    TASK,
+    Dispatch,
+    celery_app,
+)
 from atoll.settings import Settings
 
 
@@ -65,5 +72,5 @@ def test_both_sides_agree_on_how_to_fail() -> None:
     assert conf.worker_prefetch_multiplier == 1
     assert list(conf.accept_content) == ["json"]
     assert conf.result_backend is None
-    assert conf.task_soft_time_limit < conf.task_time_limit
-    assert conf.task_time_limit < conf.broker_transport_options["visibility_timeout"]
+    assert SOFT_LIMIT_SECONDS < HARD_LIMIT_SECONDS
+    assert conf.broker_transport_options["visibility_timeout"] > HARD_LIMIT_SECONDS

@@ -17,7 +17,7 @@ import pytest
 from atoll.hosts.sandbox.processes import start_time
 
 ATOLL = Path(sys.executable).with_name("atoll")
-PARTS = {"redis", "gateway", "api", "worker", "watcher", "sweeper"}
+PARTS = {"redis", "gateway", "api", "worker", "follower"}
 
 pytestmark = pytest.mark.sandbox
 
@@ -108,7 +108,7 @@ def test_kubectl_has_a_way_in_with_tls_that_stays(
 def test_a_second_run_repairs_and_keeps(started: Started, environment: dict[str, str]) -> None:
     before = pids(environment)
     assert set(before) >= PARTS
-    for name in ("api", "sweeper"):
+    for name in ("api", "follower"):
         os.kill(before[name], signal.SIGKILL)
     assert atoll(environment, "status").returncode == 1
 
@@ -117,7 +117,7 @@ def test_a_second_run_repairs_and_keeps(started: Started, environment: dict[str,
     assert answer == started[0]
     assert "2 started" in told
     after = pids(environment)
-    assert {n for n in PARTS if before[n] != after[n]} == {"api", "sweeper"}
+    assert {n for n in PARTS if before[n] != after[n]} == {"api", "follower"}
     assert atoll(environment, "status").returncode == 0
 
 

@@ -174,7 +174,7 @@ async def test_without_the_queue_the_api_accepts_and_says_so_and_work_goes_on_la
 async def test_when_the_hosts_api_server_restarts_all_of_us_come_back(
     site: Site, cluster: Cluster
 ) -> None:
-    before = {p: site.pids(p)[0] for p in ("api", "gateway", "worker", "watcher", "sweeper")}
+    before = {p: site.pids(p)[0] for p in ("api", "gateway", "worker", "follower")}
     await cluster.create(resource("VirtualCluster", "restarted", wish()))
     site.kill_host_api_server()
     await asyncio.to_thread(site.up)

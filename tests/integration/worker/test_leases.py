@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from atoll.cluster.client import Cluster
-from atoll.cluster.kinds import LEASE
-from atoll.cluster.leases import HeldByOtherError, LeaseLostError, WriterLease
+from atoll.cluster.kinds import LEASE, VIRTUAL_CLUSTER
+from atoll.cluster.leases import (
+    HeldByOtherError,
+    LeaseLostError,
+    OutdatedError,
+    WriterLease,
+    sweep,
+)
 
 
 def lease(
@@ -83,3 +89,50 @@ async def test_a_lost_lease_object_does_not_take_the_fence_back(api_server: Path
         again = lease(cluster, "g", "one", floor=41)
         await again.take()
         assert again.fence == 42
+
+
+async def test_an_older_version_does_not_follow_a_newer_one(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+
+        def of(version: str, **more: bool) -> WriterLease:
+            return WriterLease(cluster, "default", "h", version, 30, version=version, **more)
+
+        async with of("0.1.0").held():
+            pass
+        async with of("0.2.0").held():  # an upgrade
+            pass
+        before = await cluster.get(LEASE, "h", "default")
+        old = of("0.1.0")
+        with pytest.raises(OutdatedError, match=r"0\.2\.0 .* 0\.1\.0"):
+            await old.left_behind()
+        with pytest.raises(OutdatedError):
+            await old.take()
+        assert await cluster.get(LEASE, "h", "default") == before
+        async with of("0.1.0", over_newer=True).held():  # a rollback
+            pass
+        assert not await old.left_behind()
+
+
+async def test_sweep_drops_leases_of_what_is_gone_and_no_other(api_server: Path) -> None:
+    async with Cluster.from_file(api_server) as cluster:
+        wish = {
+            "apiVersion": "atoll.dev/v1alpha1",
+            "kind": "VirtualCluster",
+            "metadata": {"name": "there"},
+            "spec": {"team": "t"},
+        }
+        await cluster.create(wish)
+        for name in ("virtual-cluster-there", "virtual-cluster-known", "virtual-cluster-gone", "i"):
+            freed = lease(cluster, name, "one", 30)
+            await freed.take()
+            await freed.release()
+        await lease(cluster, "virtual-cluster-held", "one", 30).take()
+
+        dropped = await sweep(cluster, "default", {"known"})
+
+        assert dropped == ["gone"]
+        left = {item["metadata"]["name"] for item in await cluster.items(LEASE, "default")}
+        assert {"virtual-cluster-there", "virtual-cluster-known", "virtual-cluster-held"} <= left
+        assert "i" in left
+        assert "virtual-cluster-gone" not in left
+        await cluster.delete(VIRTUAL_CLUSTER, "there")

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atoll.domain.versions import Version, find_version_problems, parse_version
+from atoll.domain.versions import (
+    Version,
+    find_version_problems,
+    is_newer_release,
+    parse_version,
+)
 
 GOOD = {
     "kubernetes": "1.36.3", "vcluster": "0.36.1", "kuberay": "1.7.0", "volcano": "1.15.1", "ray": "2.60.0",
@@ -56,3 +61,20 @@ def test_sets_that_do_not_work(change: dict[str, str], part: str) -> None:
 @pytest.mark.parametrize("vcluster", ["0.35.3", "0.35.9", "0.36.1", "0.37.0"])
 def test_older_kubernetes_needs_a_vcluster_with_the_fix(vcluster: str) -> None:
     assert find_version_problems(**{**GOOD, "kubernetes": "1.33.4", "vcluster": vcluster}) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "ours", "newer"),
+    [
+        ("0.2.0", "0.1.0", True),
+        ("0.10.0", "0.9.0", True),
+        ("0.2.0", "0.2.0.dev1", True),
+        ("0.1.0", "0.1.0", False),
+        ("0.1.0rc1", "0.1.0", False),
+        ("0.1.0", "0.2.0", False),
+        (None, "0.1.0", False),
+        ("yesterday's", "0.1.0", False),
+    ],
+)
+def test_which_release_of_ours_is_newer(told: str | None, ours: str, newer: bool) -> None:
+    assert is_newer_release(told, ours) is newer

@@ -1,29 +1,37 @@
 """When the sweeper hints."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from atoll.resources.virtual_clusters import VirtualCluster
-from atoll_worker.sweep import Known, due
+from atoll_worker.sweep import Known, State, due, state_of
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def known(
-    *, ready: bool, hinted: float, retry_in: float | None = None, generation: int = 1
-) -> Known:
+def item(
+    *,
+    ready: bool = False,
+    retry_in: float | None = None,
+    generation: int = 1,
+    reason: str = "Ready",
+    quota: str = "1",
+    phase: str = "Failed",
+) -> dict[str, Any]:
     retry = (WALL + timedelta(seconds=retry_in)).isoformat() if retry_in is not None else None
-    vc = VirtualCluster.model_validate(
-        {
-            "metadata": {"name": "x", "generation": generation},
-            "spec": {"team": "t"},
-            "status": {
-                "observedGeneration": 1,
-                "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
-                "retryAt": retry,
-            },
-        }
-    )
-    return Known(vc, since=0.0, hinted=hinted)
+    truth = "True" if ready else "False"
+    condition = {"type": "Ready", "status": truth, "reason": reason, "observedGeneration": 1}
+    status = {
+        "observedGeneration": 1, "conditions": [condition], "retryAt": retry, "phase": phase,
+    }  # fmt: skip
+    return {
+        "metadata": {"name": "x", "generation": generation},
+        "spec": {"team": "t", "quota": {"cpu": quota}},
+        "status": status,
+    }
+
+
+def known(hinted: float, **stored: Any) -> Known:
+    return Known(state_of(item(**stored)), since=0.0, hinted=hinted)
 
 
 def test_a_converged_one_is_left_alone_until_the_resync() -> None:
@@ -42,3 +50,12 @@ def test_a_failing_one_waits_for_its_time_unless_the_wish_changed() -> None:
     assert not due(known(ready=False, hinted=0, retry_in=5), 60, WALL, 300)
     assert due(known(ready=False, hinted=0, retry_in=-1), 60, WALL, 300)
     assert due(known(ready=False, hinted=0, retry_in=5, generation=2), 60, WALL, 300)
+
+
+def test_one_that_cannot_be_read_is_hinted_at_until_its_status_says_so() -> None:
+    assert state_of(item(quota="much")) == State(1, converged=False, at_rest=False)
+    told = {"quota": "much", "reason": "StoredInvalid"}
+    assert state_of(item(**told)) == State(1, converged=False, at_rest=True)
+    assert not state_of(item(**told, generation=2)).at_rest  # of an older wish
+    assert due(known(**told, generation=2, hinted=0), 60, WALL, 300)
+    assert not due(known(**told, hinted=0), 60, WALL, 300)

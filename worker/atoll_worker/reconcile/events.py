@@ -5,7 +5,7 @@ from typing import Any
 
 from atoll.cluster.client import Cluster
 from atoll.errors import AtollError
-from atoll.resources.meta import API_VERSION, now_text
+from atoll.resources.meta import API_VERSION, Metadata, now_text
 from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterStatus
 
 NAMESPACE = "default"
@@ -31,19 +31,26 @@ async def write_events(host: Cluster, vc: VirtualCluster, new: VirtualClusterSta
     """Best effort: an event that cannot be written must not undo the work it tells of."""
     for index, (kind, reason, message) in enumerate(transitions(vc, new)):
         with contextlib.suppress(AtollError):
-            await host.create(_event(vc, kind, reason, message, index))
+            await host.create(_event(vc.metadata, kind, reason, message, index))
 
 
-def _event(vc: VirtualCluster, kind: str, reason: str, message: str, index: int) -> dict[str, Any]:
+async def write_warning(host: Cluster, meta: Metadata, reason: str, message: str) -> None:
+    """One event of a virtual cluster that cannot be read beyond its metadata; best effort as well."""
+    with contextlib.suppress(AtollError):
+        await host.create(_event(meta, "Warning", reason, message, 0))
+
+
+def _event(meta: Metadata, kind: str, reason: str, message: str, index: int) -> dict[str, Any]:
     now = now_text()
     stamp = now[:19] + "Z"
     unique = "".join(ch for ch in now if ch.isdigit())
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{vc.name}.{unique}.{index}", "namespace": NAMESPACE},
+        "metadata": {"name": f"{meta.name}.{unique}.{index}", "namespace": NAMESPACE},
         "involvedObject": {
-            "apiVersion": API_VERSION, "kind": vc.KIND, "name": vc.name, "uid": vc.metadata.uid,
+            "apiVersion": API_VERSION, "kind": VirtualCluster.KIND, "name": meta.name,
+            "uid": meta.uid,
         },
         "type": kind,
         "reason": reason,

@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,19 +12,21 @@ from typing import TypeVar
 import structlog
 from pydantic import ValidationError
 
+from atoll import __version__
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import PROFILE, TEAM, VIRTUAL_CLUSTER
-from atoll.cluster.leases import HeldByOtherError, LeaseLostError, WriterLease
+from atoll.cluster.leases import HeldByOtherError, LeaseLostError, OutdatedError, WriterLease
 from atoll.domain.names import FINALIZER, lease_name
 from atoll.errors import NotFoundError, StaleWriteError
-from atoll.resources.meta import Resource
+from atoll.resources.meta import Metadata, Resource, now_text
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics as metrics
+from atoll_worker.reconcile import unreadable
 from atoll_worker.reconcile.engine import Engine, PassResult
-from atoll_worker.reconcile.events import write_events
+from atoll_worker.reconcile.events import write_events, write_warning
 from atoll_worker.reconcile.ports import Releases
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.status import differs, next_status
@@ -34,40 +37,40 @@ R = TypeVar("R", bound=Resource)
 
 
 def holder() -> str:
-    """Who we are for the lease. Asked at run time: pool processes share what was there at the fork."""
-    return f"{socket.gethostname()}/{os.getpid()}"
+    """Who we are for the lease: `host/process/thread`, as each thread of a worker works on its own."""
+    return f"{socket.gethostname()}/{os.getpid()}/{threading.get_native_id()}"
 
 
 class Runner:
     """Looks at virtual clusters over one connection to the host."""
 
     def __init__(
-        self, host: Cluster, settings: Settings, releases: Releases, steps: Sequence[Step]
+        self,
+        host: Cluster,
+        settings: Settings,
+        releases: Releases,
+        steps: Sequence[Step],
+        version: str = __version__,
     ) -> None:
+        """`version` is that of this worker; what a newer one has written is left alone."""
         self._host, self._settings, self._releases = host, settings, releases
-        self._engine = Engine(steps)
+        self._engine, self._version = Engine(steps), version
 
     async def look(self, name: str) -> str:
-        """One look; answers what came of it in a word: gone, held, later, converged, waiting, failed."""
+        """One look; answers in a word what came of it, as `atoll_look_duration_seconds` counts it."""
         try:
-            vc = await self._read(name)
+            item = await self._host.get(VIRTUAL_CLUSTER, name)
         except NotFoundError:
             return "gone"
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            log.warning(
-                "look.unreadable", virtual_cluster=name, field=first["loc"], why=first["msg"]
-            )
-            return "unreadable"
-        if _too_early(vc):
-            return "later"
-        context = {"team": vc.spec.team, "virtual_cluster": name, "operation": vc.operation_id}
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(**context):
+        with structlog.contextvars.bound_contextvars(**_context(item)):
             try:
-                word = await self._delete(vc) if vc.deleting else await self._converge(vc)
+                word = await self._look(item)
             except HeldByOtherError:
                 word = "held"
+            except OutdatedError as error:
+                log.warning("look.outdated", detail=error.detail)
+                word = "outdated"
             except (LeaseLostError, StaleWriteError) as error:
                 log.warning("look.interrupted", detail=error.detail)
                 word = "interrupted"
@@ -76,17 +79,42 @@ class Runner:
         metrics.look(word, time.perf_counter() - started)
         return word
 
+    async def _look(self, item: Object) -> str:
+        try:
+            vc = VirtualCluster.model_validate(item)
+        except ValidationError as error:
+            await self._tell_unreadable(item, unreadable.words(item, error))
+            return "unreadable"
+        if _too_early(vc):
+            return "later"
+        return await self._delete(vc) if vc.deleting else await self._converge(vc)
+
+    async def _tell_unreadable(self, item: Object, message: str) -> None:
+        """Say it in the status and by an event, once per generation."""
+        log.warning("look.unreadable", detail=message)
+        if unreadable.already_told(item):
+            return
+        meta = Metadata.model_validate(item["metadata"])
+        fence = (item.get("status") or {}).get("fence", 0)
+        async with self._lease(meta.name, fence).held():
+            status = unreadable.status_of(item, message, now_text())
+            body = {"metadata": {"resourceVersion": meta.resource_version}, "status": status}
+            await self._host.patch(VIRTUAL_CLUSTER, meta.name, body, status=True)
+        await write_warning(self._host, meta, unreadable.REASON, message)
+
     async def _read(self, name: str) -> VirtualCluster:
         return VirtualCluster.model_validate(await self._host.get(VIRTUAL_CLUSTER, name))
 
-    def _lease(self, vc: VirtualCluster) -> WriterLease:
+    def _lease(self, name: str, fence: int) -> WriterLease:
         return WriterLease(
             self._host,
             self._settings.namespace,
-            lease_name(vc.name),
+            lease_name(name),
             holder(),
             self._settings.lease_seconds,
-            vc.status.fence,
+            fence,
+            version=self._version,
+            over_newer=self._settings.take_over_newer,
         )
 
     async def _scope(self, vc: VirtualCluster, fence: int, *, dry: bool) -> Scope:
@@ -108,7 +136,7 @@ class Runner:
 
     async def _converge(self, vc: VirtualCluster) -> str:
         # Asked first: while another is at it a dry look is wasted, and after one that died it is late.
-        if await self._lease(vc).left_behind():
+        if await self._lease(vc.name, vc.status.fence).left_behind():
             return await self._as_writer(vc)
         async with await self._scope(vc, vc.status.fence, dry=True) as scope:
             result = await self._engine.run(scope)
@@ -121,7 +149,7 @@ class Runner:
         return await self._as_writer(vc)
 
     async def _as_writer(self, vc: VirtualCluster) -> str:
-        lease = self._lease(vc)
+        lease = self._lease(vc.name, vc.status.fence)
         async with lease.held():
             if lease.fence != vc.status.fence:
                 metrics.lease_change()
@@ -165,7 +193,7 @@ class Runner:
     async def _delete(self, vc: VirtualCluster) -> str:
         if FINALIZER not in vc.metadata.finalizers:
             return "gone"
-        lease = self._lease(vc)
+        lease = self._lease(vc.name, vc.status.fence)
         async with lease.held():
             vc = await self._read(vc.name)
             async with await self._scope(vc, lease.fence, dry=False) as scope:
@@ -184,6 +212,16 @@ class Runner:
         left = [f for f in vc.metadata.finalizers if f != FINALIZER]
         meta = {"finalizers": left, "resourceVersion": vc.metadata.resource_version}
         await self._host.patch(VIRTUAL_CLUSTER, vc.name, {"metadata": meta})
+
+
+def _context(item: Object) -> dict[str, str]:
+    """Whose work it is, for every line of the log; also of what cannot be read as a whole."""
+    meta = item["metadata"]
+    return {
+        "team": str(item["spec"].get("team")),
+        "virtual_cluster": meta["name"],
+        "operation": f"{meta['uid']}.{meta['generation']}",
+    }
 
 
 def _read_stored(model: type[R], item: Object | None, problems: list[str]) -> R | None:

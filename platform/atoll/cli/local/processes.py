@@ -1,4 +1,4 @@
-"""The processes of the platform on this machine: broker, gateway, API, worker, watcher, sweeper."""
+"""The processes of the platform on this machine: broker, gateway, API, worker, follower."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ def start(place: Place, host: Host, steps: Steps) -> Running:
     running = Running(_address(place, "api"), _address(place, "gateway"))
     shared = environment(place, host, running, queue.url, tools.path("helm"))
     units = platform_units(shared | secure(place), running)
-    with steps.step("API, gateway, worker, watcher, sweeper") as note:
+    with steps.step("API, gateway, worker, follower") as note:
         started = place.platform.start(units)
         for unit in units:
             place.platform.wait(unit, _READY_SECONDS, _answering(unit.name, running))
@@ -68,6 +68,9 @@ def environment(
         "ATOLL_METRICS_PORT": "0",
         "PATH": f"{helm.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
+        # glibc keeps a heap for every thread, and what was free in it once it held something large.
+        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_TRIM_THRESHOLD_": "131072",
     }
     if host.charts:
         env["ATOLL_CHARTS"] = str(host.charts)
@@ -92,31 +95,21 @@ def secure(place: Place) -> dict[str, str]:
 
 
 def platform_units(env: dict[str, str], running: Running) -> list[Unit]:
-    """The five processes; the order is that of starting, and backwards that of stopping."""
+    """The four processes; the order is that of starting, and backwards that of stopping."""
     python = sys.executable
 
     def listening(url: str) -> dict[str, str]:
         return env | {"ATOLL_LISTEN_PORT": url.rpartition(":")[2]}
 
-    worker = ["-m", "celery", "-A", "atoll_worker.app", "worker", "--concurrency", "2", "-Ofair"]
+    worker = ["-m", "celery", "-A", "atoll_worker.app", "worker", "--concurrency", "2"]
     # These serve no pages that are made of docstrings; without them each takes some 10 MiB less.
     lean = env | {"PYTHONOPTIMIZE": "2"}
     return [
         Unit("gateway", [python, "-m", "atoll.main", "gateway"], listening(running.gateway)),
         Unit("api", [python, "-m", "atoll.main", "api"], listening(running.api)),
-        Unit(
-            "worker", [python, *worker], lean | {"PROMETHEUS_MULTIPROC_DIR": _metrics_folder(env)}
-        ),
-        Unit("watcher", [python, "-m", "atoll_worker.watch"], lean),
-        Unit("sweeper", [python, "-m", "atoll_worker.sweep"], lean),
+        Unit("worker", [python, *worker], lean),
+        Unit("follower", [python, "-m", "atoll_worker.follow"], lean),
     ]
-
-
-def _metrics_folder(env: dict[str, str]) -> str:
-    """Where the worker's pool processes leave their numbers for its /metrics page."""
-    folder = Path(env["ATOLL_RUNTIME_DIR"]) / "metrics"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return str(folder)
 
 
 def _address(place: Place, process: str) -> str:
