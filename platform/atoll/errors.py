@@ -10,6 +10,7 @@
     │   └── StaleWriteError     409  somebody else wrote first; read again
     ├── PreconditionError       412  If-Match names another revision
     ├── PreconditionMissingError 428
+    ├── TooLargeError           413  more bytes than are read here; carries limit and size
     ├── UnavailableError        503  a part we need does not answer; try again
     ├── TemporaryError          in a step: will be tried again after `delay`
     └── PermanentError          in a step: trying again is no use until `who` acts
@@ -127,6 +128,12 @@ class PreconditionMissingError(AtollError):
     """The write needs an If-Match header."""
 
     code, status, title, who = "precondition_required", 428, "If-Match is missing", "you"
+
+
+class TooLargeError(AtollError):
+    """The body has more bytes than this route reads."""
+
+    code, status, title, who = "too_large", 413, "The request is too large", "you"
 
 
 class UnavailableError(AtollError):

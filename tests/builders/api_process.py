@@ -11,8 +11,12 @@ from typing import Any
 
 import httpx2
 import pytest
+import yaml
+
+from atoll.settings import Settings
 
 TOKEN = "test-token-of-this-run"
+TEMPLATE = "api-tests"
 
 
 @dataclass
@@ -83,5 +87,21 @@ def profile(name: str, kubernetes: str = "1.36.3") -> dict[str, Any]:
 
 
 def wanted(name: str, team: str, **spec: Any) -> dict[str, Any]:
-    """A body for POST virtual-clusters."""
-    return {"name": name, "spec": {"team": team, "mode": "dedicated", **spec}}
+    """A body for POST virtual-clusters; it asks for the node of `give_node`."""
+    nodes = {TEMPLATE: 1}
+    return {"name": name, "spec": {"team": team, "mode": "dedicated", "replicaSets": nodes, **spec}}
+
+
+def give_node(kubeconfig: Path) -> None:
+    """One node on the host, of the template that `wanted` asks for; it may be there already."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    server = config["clusters"][0]["cluster"]["server"]
+    meta = {"name": TEMPLATE, "labels": {Settings().node_label: TEMPLATE}}
+    answer = httpx2.post(
+        f"{server}/api/v1/nodes",
+        json={"apiVersion": "v1", "kind": "Node", "metadata": meta},
+        headers={"Authorization": f"Bearer {config['users'][0]['user']['token']}"},
+        verify=False,
+        timeout=30,
+    )
+    assert answer.status_code in (201, 409), answer.text

@@ -58,6 +58,7 @@ ALLOWED: dict[str, Asked] = {
         (_ALL, "clusterrolebindings.rbac.authorization.k8s.io", ""),
         (_ALL, "queues.scheduling.volcano.sh", ""),
         ("create patch", "events", "tenant"),
+        ("create", "pods/eviction", "tenant"),
     ],
 }  # fmt: skip
 
@@ -89,6 +90,7 @@ _NO_HOST: Asked = [
     ("get list", "secrets", "system"),
     ("get list create", "pods", "tenant"),
     ("create", "pods/exec", "tenant"),
+    ("create", "pods/eviction", "tenant"),
     ("get list", "configmaps", "tenant"),
     (_WRITE, "namespaces", ""),
     (_WRITE, "statefulsets.apps", "tenant"),

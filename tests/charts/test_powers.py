@@ -140,8 +140,16 @@ def test_the_worker_marks_nodes_and_changes_nothing_else_of_them(
             },
             {"spec": {"unschedulable": True}},
             {"spec": {"taints": [{"key": "k", "effect": "NoExecute"}]}},
+            {
+                "metadata": {"annotations": {"atoll.dev/draining-since": "now"}},
+                "spec": {"unschedulable": True, "taints": [{"key": "k", "effect": "NoExecute"}]},
+            },
         ):
             assert "only labels and annotations under atoll.dev/" in patch(body).stderr, body
+        for mark, cordoned in (("2026-01-01T00:00:00+00:00", True), (None, None)):
+            marked = {"annotations": {"atoll.dev/draining-since": mark}}
+            drain = patch({"metadata": marked, "spec": {"unschedulable": cordoned}})
+            assert drain.returncode == 0, drain.stderr
         freed = patch({"metadata": {"labels": {"atoll.dev/virtual-cluster": None}}})
         assert freed.returncode == 0, freed.stderr
     finally:

@@ -12,10 +12,14 @@
 - apiGroups: [atoll.dev]
   resources: [virtualclusters/finalizers]
   verbs: [update]
-# Nodes of dedicated virtual clusters carry their label.
+# Nodes of dedicated virtual clusters carry their label; before one is released it is cordoned and its pods
+# are asked to leave.
 - apiGroups: [""]
   resources: [nodes]
   verbs: [get, list, watch, patch]
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get, list, watch, create, update, patch, delete]

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 
 import httpx2
 from fastapi import APIRouter, FastAPI
+from starlette.requests import HTTPConnection
 
 from atoll import __version__
 from atoll.api import (
@@ -24,6 +25,7 @@ from atoll.api import virtual_clusters as virtual_cluster_routes
 from atoll.api.edge import Edge
 from atoll.api.openapi import finish
 from atoll.application.use_cases import UseCases
+from atoll.body_limit import BodyLimit
 from atoll.cluster.client import Cluster
 from atoll.dispatch import Dispatch
 from atoll.settings import Settings
@@ -60,6 +62,7 @@ def create_app(settings: Settings, *, portal: APIRouter | None = None) -> FastAP
         app.include_router(portal)
     problems.install(app)
     finish(app)
+    app.add_middleware(BodyLimit, answer=lambda scope, e: problems.answer(HTTPConnection(scope), e))
     app.add_middleware(Edge)
     return app
 

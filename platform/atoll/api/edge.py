@@ -1,6 +1,5 @@
-"""The outermost layer of an application: request ids, log context, metrics, headers, limits."""
+"""The outermost layer of an application: request ids, log context, metrics, headers."""
 
-import json
 import re
 import time
 import uuid
@@ -13,12 +12,7 @@ from structlog.contextvars import bound_contextvars
 
 from atoll.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 
-BODY_BYTES = 1024 * 1024
-"""Largest body of our own routes; what is passed on to virtual clusters is not limited here."""
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
-_FORWARDED = re.compile(
-    r"^/v1/virtual-clusters/[^/]+/(kubernetes|ray-clusters|ray-jobs|credentials)(/|$)"
-)
 _QUIET = frozenset({"/v1/health", "/metrics"})
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -33,16 +27,6 @@ _HEADERS = {
 log = structlog.get_logger(__name__)
 
 
-_TOO_LARGE = {
-    "type": "/docs/problems#too_large",
-    "title": "The request is too large",
-    "status": 413,
-    "detail": f"A body may have at most {BODY_BYTES} bytes here",
-    "code": "too_large",
-    "who_can_fix": "you",
-}
-
-
 class Edge:
     """ASGI middleware around everything."""
 
@@ -54,43 +38,27 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        visit = _Visit(scope, receive, send)
+        visit = _Visit(scope, send)
         with bound_contextvars(request_id=visit.id, **_named(scope["path"])):
             try:
-                await self._app(scope, visit.receive, visit.send)
+                await self._app(scope, receive, visit.send)
             finally:
-                await visit.refuse_large()
                 visit.count()
 
 
 class _Visit:
     """One request on its way through."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send) -> None:
         given = Headers(scope=scope).get("x-request-id", "")
         self.id = given if _ID.match(given) else uuid.uuid4().hex
-        self._scope, self._receive, self._send = scope, receive, send
+        self._scope, self._send = scope, send
         self._start = time.perf_counter()
         self._first_byte: float | None = None
         self._status = 0
-        self._bytes = 0
-        self._too_large = False
-        self._limited = not _FORWARDED.match(scope["path"])
         scope.setdefault("state", {})["request_id"] = self.id
 
-    async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "http.request" and self._limited:
-            self._bytes += len(message.get("body", b""))
-            if self._bytes > BODY_BYTES:
-                # What is inside sees a client that left, and whatever it answers is replaced.
-                self._too_large = True
-                return {"type": "http.disconnect"}
-        return message
-
     async def send(self, message: Message) -> None:
-        if self._too_large and not (self._status and message["type"] != "http.response.start"):
-            return
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._first_byte = time.perf_counter()
@@ -99,16 +67,6 @@ class _Visit:
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
-
-    async def refuse_large(self) -> None:
-        """The answer to a body that was too large, unless an answer had begun before."""
-        if not self._too_large or self._status:
-            return
-        self._too_large = False
-        headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
-        body = json.dumps(_TOO_LARGE | {"instance": self._scope["path"], "request_id": self.id})
-        await self.send({"type": "http.response.start", "status": 413, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body.encode()})
 
     def count(self) -> None:
         """Metrics and one log line. A stream counts until its first byte."""

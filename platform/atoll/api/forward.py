@@ -12,6 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
+from atoll.api.parameters import KEY_WORDS
 from atoll.api.problems import COMMON, documented
 from atoll.auth import require
 from atoll.contract.base import Page
@@ -114,12 +115,14 @@ class Way:
     answer: Any = None
     status: int = 200
     text: bool = False
+    words: str = ""
 
 
 WAYS = (
     Way(
         "POST", "/credentials", _CONNECT, "A short-lived token for its Kubernetes API",
-        answer=Credential, status=201,
+        answer=Credential, status=201, words="Every request makes a new token: tokens are stored "
+        "nowhere, so an Idempotency-Key has no effect here.",
     ),
     Way("GET", "/ray-clusters", _READ, "Ray clusters in it", answer=Page[RayClusterRead]),
     Way(
@@ -143,12 +146,22 @@ WAYS = (
 )  # fmt: skip
 
 
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"anyOf": [{"type": "string"}, {"type": "null"}], "title": "Idempotency-Key"},
+    "description": KEY_WORDS,
+}
+
+
 def _add(way: Way) -> None:
     extra: dict[str, Any] = {}
     if way.body:
         schema = {"$ref": f"#/components/schemas/{way.body.__name__}"}
         content = {"application/json": {"schema": schema}}
         extra["requestBody"] = {"required": True, "content": content}
+        extra["parameters"] = [_KEY]
     done: dict[str, Any] = {"description": way.summary}
     if way.answer:
         done["model"] = way.answer
@@ -160,12 +173,17 @@ def _add(way: Way) -> None:
         methods=[way.method],
         dependencies=way.guard,
         summary=way.summary,
+        description=way.words or None,
         operation_id=f"{way.method.lower()}{way.path.replace('/', '_').replace('{name}', 'one')}",
         name=f"{way.method.lower()} {way.path}",
         status_code=way.status,
         response_class=Response,
         response_model=None,
-        responses={**COMMON, **documented(404, 409), way.status: done},
+        responses={
+            **COMMON,
+            **documented(404, 409, *((413,) if way.body else ())),
+            way.status: done,
+        },
         openapi_extra=extra or None,
     )
 

@@ -74,6 +74,7 @@ def tag(response: Response, revision: str) -> None:
         response.headers["ETag"] = f'"{revision}"'
 
 
+KEY_WORDS = "Repeating a request with the same key within 24 hours does it once"
 Cases = Annotated[UseCases, Depends(_use_cases)]
 Ask = Annotated[PageAsk, Depends(_page)]
 DryRun = Annotated[bool, Depends(_dry_run)]
@@ -82,6 +83,6 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="Repeating a request with the same key within 24 hours does it once",
+        description=KEY_WORDS,
     ),
 ]

@@ -79,11 +79,6 @@ def _ray_cluster_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
                 "spec.quota of this virtual cluster; make them smaller or the quota larger",
                 limit,
             )
-    if spec.ray_clusters and spec.mode == "dedicated" and not any(spec.replica_sets.values()):
-        yield FieldProblem(
-            "/spec/replicaSets", "a dedicated virtual cluster without nodes has no place for its Ray "
-            "clusters; give it nodes",
-        )  # fmt: skip
 
 
 def ray_cluster_name_problem(name: str) -> str | None:

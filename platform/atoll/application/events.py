@@ -1,7 +1,9 @@
 """Changes of virtual clusters as they happen: one watch per process, fanned out to every listener.
 
 The feed also keeps the present state, so lists cost the API server nothing, and a little of the
-past, so that a listener who was away for a moment misses nothing.
+past, so that a listener who was away for a moment misses nothing. That holds because listeners are
+told only what the watch told, in its order: what this process wrote itself is in the present state at
+once, and reaches listeners when the watch brings it, behind what others wrote before.
 """
 
 import asyncio
@@ -103,9 +105,11 @@ class VirtualClusterFeed:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._present: dict[str, VirtualCluster] = {}
+        self._told: dict[str, VirtualCluster] = {}
         self._gone: OrderedDict[str, VirtualCluster] = OrderedDict()
         self._past: deque[StreamEvent] = deque(maxlen=_KEPT)
         self._floor = 0
+        self._position = 0
         self._listeners: set[Subscription] = set()
         self._synced = asyncio.Event()
         self.synced = False
@@ -117,13 +121,13 @@ class VirtualClusterFeed:
         return len(self._listeners)
 
     def items(self) -> list[VirtualCluster]:
-        """The present state of all."""
+        """The present state of all, with what this process wrote."""
         return list(self._present.values())
 
     def find_uid(self, uid: str) -> VirtualCluster | None:
         """The virtual cluster of that uid, present or lately gone."""
-        found = (v for v in self._present.values() if v.metadata.uid == uid)
-        return next(found, None) or self._gone.get(uid)
+        known = [*self._present.values(), *self._told.values()]
+        return next((v for v in known if v.metadata.uid == uid), None) or self._gone.get(uid)
 
     def is_gone(self, uid: str) -> bool:
         """Whether it was seen to be deleted."""
@@ -142,6 +146,7 @@ class VirtualClusterFeed:
                 async for change, item in self._cluster.watch(kinds.VIRTUAL_CLUSTER, since=since):
                     self._take(change, item)
                     since = item["metadata"]["resourceVersion"]
+                    self._position = int(since)
             except StaleWriteError:
                 since = None
                 continue
@@ -169,49 +174,85 @@ class VirtualClusterFeed:
             self._synced.set()
 
     async def _list(self) -> str:
-        found, revision = await self._cluster.items_at(kinds.VIRTUAL_CLUSTER)
-        uids = {item["metadata"]["uid"] for item in found}
-        for name, old in list(self._present.items()):
-            if old.metadata.uid not in uids:
-                self._forget(name, int(revision))
+        """Everything as it is now. Listeners are told what changed while the watch was away."""
+        found, text = await self._cluster.items_at(kinds.VIRTUAL_CLUSTER)
+        revision = int(text)
+        begins = self._position == 0 or revision < self._position
+        if begins:
+            self._begin()
         for item in sorted(found, key=lambda i: int(i["metadata"]["resourceVersion"])):
-            self.observe(item)
-        self._past.clear()
-        self._floor = int(revision)
-        return revision
+            self._tell(item)
+        uids = {item["metadata"]["uid"] for item in found}
+        for name, old in list(self._told.items()):
+            if old.metadata.uid not in uids:
+                self._forget(name, revision)
+        self._drop_untold(uids, revision)
+        if begins:
+            self._past.clear()
+            self._floor = revision
+        self._position = revision
+        return text
+
+    def _begin(self) -> None:
+        """The first list, or that of an API server that went back in time: ids begin anew."""
+        for known in (self._told, self._present, self._gone):
+            known.clear()
+        self.close()
+
+    def _drop_untold(self, uids: set[str], revision: int) -> None:
+        """Forget what we wrote and somebody deleted while the watch was away: no watch will tell."""
+        for name, own in list(self._present.items()):
+            if own.metadata.uid not in uids and _revision(own) <= revision:
+                self._bury(self._present.pop(name))
 
     def _take(self, change: str, item: Object) -> None:
         if change == "DELETED":
-            known = self._present.get(item["metadata"]["name"])
+            known = self._told.get(item["metadata"]["name"])
             if known and known.metadata.uid == item["metadata"]["uid"]:
                 self._forget(known.name, int(item["metadata"]["resourceVersion"]))
         elif change in ("ADDED", "MODIFIED"):
-            self.observe(item)
+            self._tell(item)
 
     def observe(self, item: Object) -> None:
-        """Take in what was read or written just now; older than what is known is ignored."""
-        try:
-            new = stored(VirtualCluster, item)
-        except StoredInvalidError as error:
-            log.warning(
-                "feed.invalid", virtual_cluster=item["metadata"]["name"], error=error.detail
-            )
+        """Take in what was written here just now; older than what is known is ignored.
+
+        Listeners hear of it from the watch: told here it could overtake what others wrote before, and
+        who came back with its id would never be told that.
+        """
+        new = _readable(item)
+        if new and new.metadata.uid not in self._gone:
+            self._keep(new)
+
+    def _tell(self, item: Object) -> None:
+        new = _readable(item)
+        if new is None:
             return
-        old = self._present.get(new.name)
-        if new.metadata.uid in self._gone or (old and _revision(old) >= _revision(new)):
-            return
+        old = self._told.get(new.name)
         if old and old.metadata.uid != new.metadata.uid:
-            # Deleted and made again faster than the watch told us: the first one's end is an event.
+            # Deleted and made again while the watch was away: the first one's end is an event.
             self._forget(new.name, _revision(new) - 1)
-        self._present[new.name] = new
+        elif old and _revision(old) >= _revision(new):
+            return
+        self._told[new.name] = new
+        self._keep(new)
         self._publish(_event(CHANGED, new, _revision(new)))
 
+    def _keep(self, new: VirtualCluster) -> None:
+        old = self._present.get(new.name)
+        if old is None or _revision(old) < _revision(new):
+            self._present[new.name] = new
+
     def _forget(self, name: str, revision: int) -> None:
-        gone = self._present.pop(name)
+        gone = self._told.pop(name)
+        if name in self._present and self._present[name].metadata.uid == gone.metadata.uid:
+            gone = self._present.pop(name)
+        self._bury(gone)
+        self._publish(_event(DELETED, gone, revision))
+
+    def _bury(self, gone: VirtualCluster) -> None:
         self._gone[gone.metadata.uid] = gone
         while len(self._gone) > _KEPT:
             self._gone.popitem(last=False)
-        self._publish(_event(DELETED, gone, revision))
 
     def _publish(self, event: StreamEvent) -> None:
         if len(self._past) == _KEPT:
@@ -241,15 +282,26 @@ class VirtualClusterFeed:
     def _since(self, after: int | None) -> Iterator[StreamEvent]:
         newest = max([self._floor, *(e.id for e in self._past)])
         if after is not None and self._floor <= after <= newest:
-            yield from (e for e in self._past if e.id > after)
+            # What ended while the watch was away shares one id: who saw a part gets all of it again.
+            first = after if sum(e.id == after for e in self._past) > 1 else after + 1
+            yield from (e for e in self._past if e.id >= first)
             return
-        for found in sorted(self._present.values(), key=_revision):
+        for found in sorted(self._told.values(), key=_revision):
             yield _event(CHANGED, found, _revision(found))
 
     def close(self) -> None:
         """End every stream, so that the process can stop."""
         for listener in tuple(self._listeners):
             listener.close()
+
+
+def _readable(item: Object) -> VirtualCluster | None:
+    """The object, or None when what is stored breaks our rules: it must not stop the others."""
+    try:
+        return stored(VirtualCluster, item)
+    except StoredInvalidError as error:
+        log.warning("feed.invalid", virtual_cluster=item["metadata"]["name"], error=error.detail)
+        return None
 
 
 def _revision(found: VirtualCluster) -> int:

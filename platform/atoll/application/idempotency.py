@@ -23,7 +23,8 @@ from atoll.errors import FieldProblem, InvalidError
 
 LABEL = "atoll.dev/idempotency"
 ANNOTATION = "atoll.dev/idempotency-body"
-_LIFETIME = timedelta(hours=24)
+LIFETIME = timedelta(hours=24)
+"""How long a key is remembered."""
 _KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
 _locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -40,6 +41,16 @@ class Idempotency:
         meta = manifest["metadata"]
         meta["labels"] = {**meta.get("labels", {}), LABEL: self.label}
         meta["annotations"] = {**meta.get("annotations", {}), ANNOTATION: self.fingerprint}
+
+    def check(self, fingerprint: str | None) -> None:
+        """Raise InvalidError when an earlier request with this key had another body."""
+        if fingerprint != self.fingerprint:
+            raise InvalidError(
+                "This Idempotency-Key was used with another body in the last 24 hours; repeat the "
+                "first body, or take a new key for a new request",
+                code="idempotency_mismatch",
+                fields=(FieldProblem("/header/Idempotency-Key", "was used with another body"),),
+            )
 
 
 def idempotency(caller: Caller, route: str, key: str | None, body: BaseModel) -> Idempotency | None:
@@ -78,17 +89,11 @@ async def find_earlier(cluster: Cluster, kind: Kind, use: Idempotency | None) ->
     for found in await cluster.items(kind, labels={LABEL: use.label}):
         if not _recent(found):
             continue
-        if found["metadata"].get("annotations", {}).get(ANNOTATION) != use.fingerprint:
-            raise InvalidError(
-                "This Idempotency-Key was used with another body in the last 24 hours; repeat the "
-                "first body, or take a new key for a new request",
-                code="idempotency_mismatch",
-                fields=(FieldProblem("/header/Idempotency-Key", "was used with another body"),),
-            )
+        use.check(found["metadata"].get("annotations", {}).get(ANNOTATION))
         return found
     return None
 
 
 def _recent(found: Object) -> bool:
     made = datetime.fromisoformat(found["metadata"]["creationTimestamp"])
-    return datetime.now(UTC) - made < _LIFETIME
+    return datetime.now(UTC) - made < LIFETIME

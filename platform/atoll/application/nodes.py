@@ -1,5 +1,6 @@
 """How many host nodes there are of each template. Needs `list` on nodes, and nothing more."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,12 +17,14 @@ class NodeInventory:
 
     nodes: tuple[HostNode, ...]
 
+    def counts(self) -> dict[str, int]:
+        """Template -> how many nodes of it the host has."""
+        return dict(sorted(Counter(n.template for n in self.nodes).items()))
+
     def problems(self, wanted: Mapping[str, int]) -> list[FieldProblem]:
         """Replica sets over what exists, with the numbers."""
-        counts = {
-            t: sum(n.template == t for n in self.nodes) for t in {n.template for n in self.nodes}
-        }
-        kinds_of_node = ", ".join(f"{t} ({c})" for t, c in sorted(counts.items())) or "none"
+        counts = self.counts()
+        kinds_of_node = _in_words(counts)
         return [
             FieldProblem(
                 "/spec/replicaSets/" + template.replace("~", "~0").replace("/", "~1"),
@@ -41,6 +44,24 @@ class NodeInventory:
             if count > usable:
                 lacking.append(f"{usable} of {count} nodes of template {template} are free")
         return "; ".join(lacking) + "; it waits for the others" if lacking else None
+
+
+def none_asked_problem(inventory: NodeInventory | None) -> FieldProblem:
+    """A dedicated virtual cluster without nodes, which no worker could ever start.
+
+    `inventory` is None when this process may not list nodes; the words then name no templates.
+    """
+    there_are = f"; there are: {_in_words(inventory.counts())}" if inventory else ""
+    return FieldProblem(
+        "/spec/replicaSets",
+        "names no nodes, and a dedicated virtual cluster runs on nodes of its own; ask for at least "
+        f"one by its template{there_are}",
+        "at least 1",
+    )
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{template} ({count})" for template, count in counts.items()) or "none"
 
 
 async def read_inventory(cluster: Cluster, node_label: str) -> NodeInventory | None:

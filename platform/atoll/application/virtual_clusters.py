@@ -10,7 +10,7 @@ from atoll.application import checks
 from atoll.application.callers import Caller, may_see
 from atoll.application.events import VirtualClusterFeed
 from atoll.application.idempotency import Idempotency, find_earlier, idempotency, one_at_a_time
-from atoll.application.nodes import read_inventory
+from atoll.application.nodes import none_asked_problem, read_inventory
 from atoll.application.pages import PageAsk, piece
 from atoll.application.reads import virtual_cluster_read
 from atoll.application.revisions import Expected, changed, check_revision
@@ -206,9 +206,11 @@ class VirtualClusters:
     async def _check_nodes(
         self, name: str, spec: VirtualClusterSpec
     ) -> tuple[str | None, list[FieldProblem]]:
-        if spec.mode != "dedicated" or not spec.replica_sets:
+        if spec.mode != "dedicated":
             return None, []
         inventory = await read_inventory(self._cluster, self._node_label)
+        if not any(spec.replica_sets.values()):
+            return None, [none_asked_problem(inventory)]
         if inventory is None:
             return None, []
         return inventory.waits_for(name, spec.replica_sets), inventory.problems(spec.replica_sets)

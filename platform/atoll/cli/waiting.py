@@ -56,7 +56,9 @@ class Waiter:
         try:
             for event in self._session.client.events.follow(name, deadline=self._deadline):
                 if event is not None:
-                    if event.type == "virtual-cluster.deleted":
+                    # The end of an earlier one of that name is none of this operation's.
+                    mine = event.object.uid == identity.rpartition(".")[0]
+                    if mine and event.type == "virtual-cluster.deleted":
                         raise NotFoundError(f"Virtual cluster {name} was deleted.")
                     latest = event.object
                     lines.show(latest.status)

@@ -269,6 +269,26 @@ class Cluster:
         if answer.is_error:
             raise UnavailableError(f"{kind.kind} {name}: {answer.status_code} on deletion")
 
+    async def evict(self, pod: str, namespace: str) -> bool:
+        """Ask a pod to go by the Eviction API; False when a PodDisruptionBudget does not let it now.
+
+        A pod that is gone already counts as asked.
+        """
+        client: httpx2.AsyncClient = self._client._client._client
+        what = f"Eviction of {pod}"
+        meta = {"name": pod, "namespace": namespace}
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
+        path = f"api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+        try:
+            answer = await client.post(path, json=body)
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+            raise translate(error, what) from error
+        if answer.status_code == 429:
+            return False
+        if answer.is_error and answer.status_code != 404:
+            raise translate_answer(answer, what)
+        return True
+
     async def request(
         self,
         method: str,

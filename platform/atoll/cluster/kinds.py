@@ -41,6 +41,7 @@ PERSISTENT_VOLUME_CLAIM = _core("PersistentVolumeClaim", "persistentvolumeclaims
 RESOURCE_QUOTA = _core("ResourceQuota", "resourcequotas")
 LIMIT_RANGE = _core("LimitRange", "limitranges")
 EVENT = _core("Event", "events")
+POD_DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
 STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")

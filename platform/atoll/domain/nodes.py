@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class HostNode:
-    """A node of the host: its template, who owns it (virtual cluster name or None), whether it is Ready."""
+    """A node of the host: its template, who owns it (virtual cluster name or None), whether it is Ready.
+
+    `pods` counts those of its owner on it. `leaving` says that we began to release it.
+    """
 
     name: str
     template: str
     owner: str | None = None
     ready: bool = True
+    pods: int = 0
+    leaving: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ def allocate(nodes: Sequence[HostNode], owner: str, wanted: Mapping[str, int]) -
 
     Nothing is taken unless all of it can be had: a half-built cluster helps nobody and would keep the
     nodes from another that fits. Nodes are chosen by name, so the same input gives the same answer.
-    Of owned nodes those that are not Ready are given back first.
+    Of owned nodes those are given back first that we began to release, then those that are not Ready,
+    then those with the fewest pods.
     """
     take: list[str] = []
     release: list[str] = []
@@ -45,7 +51,7 @@ def allocate(nodes: Sequence[HostNode], owner: str, wanted: Mapping[str, int]) -
     for template in sorted(templates):
         count = max(0, wanted.get(template, 0))
         same = [n for n in nodes if n.template == template]
-        mine = sorted((n for n in same if n.owner == owner), key=lambda n: (not n.ready, n.name))
+        mine = sorted((n for n in same if n.owner == owner), key=_worth)
         free = sorted(n.name for n in same if n.owner is None and n.ready)
         available[template] = len(free)
         keep += [n.name for n in mine[:count]]
@@ -57,3 +63,10 @@ def allocate(nodes: Sequence[HostNode], owner: str, wanted: Mapping[str, int]) -
     if missing:
         take = []
     return Allocation(tuple(take), tuple(release), tuple(keep), missing, available)
+
+
+def _worth(node: HostNode) -> tuple[bool, bool, int, str]:
+    """Sorts owned nodes: first those that are kept longest. What is leaving stays so, or a drain that
+    moves pods from node to node would change its mind with every one.
+    """
+    return (node.leaving, not node.ready, -node.pods, node.name)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Response
 
+from atoll.body_limit import BodyLimit
 from atoll.cluster.client import Cluster
 from atoll.gateway import (
     credentials,
@@ -44,6 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     problems.install(app)
+    app.add_middleware(BodyLimit, answer=problems.answer)
     app.add_middleware(Observe)
     for part in ROUTERS:
         app.include_router(part.router)

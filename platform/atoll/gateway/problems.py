@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from atoll.application.validation import invalid, problems_of
 from atoll.errors import AtollError, NotFoundError
@@ -53,6 +54,11 @@ def problem(error: AtollError, path: str, request_id: str) -> Response:
         headers=_hints(error) | {"x-request-id": request_id},
         media_type="application/problem+json",
     )
+
+
+def answer(scope: Scope, error: AtollError) -> Response:
+    """The error as an answer, for layers around the application."""
+    return problem(error, scope["path"], request_id(HTTPConnection(scope)))
 
 
 def request_id(connection: HTTPConnection) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query
+from fastapi import Depends, Header, Query
 from pydantic import BaseModel, Field
 
 from atoll.application.pages import LIMIT, LIMIT_MOST, PageAsk
@@ -21,6 +21,14 @@ DryRun = Annotated[
 ]
 Namespace = Annotated[
     str, Query(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="Namespace inside")
+]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Repeating a request with the same key within 24 hours does it once",
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
+from atoll.application.idempotency import LABEL, Idempotency, one_at_a_time
 from atoll.application.pages import piece
 from atoll.application.validation import pointer, refuse_if_any, stored
 from atoll.cluster import kinds
@@ -18,8 +19,9 @@ from atoll.errors import ConflictError, FieldProblem, NotFoundError
 from atoll.gateway.callers import AskedVirtualCluster, ReadingRay, WritingRay
 from atoll.gateway.forward import LONG_SECONDS, ORDINARY_SECONDS, Target, forward
 from atoll.gateway.headers import response_headers
+from atoll.gateway.idempotency import earlier_ray_cluster, use_of
 from atoll.gateway.parts import Parts, parts_of
-from atoll.gateway.queries import Ask, DryRun, LogQuery, Namespace
+from atoll.gateway.queries import Ask, DryRun, IdempotencyKey, LogQuery, Namespace
 from atoll.gateway.ray_states import ray_cluster_read
 from atoll.gateway.tenants import UNKNOWN_KIND, Object, bearer, kubernetes_error
 from atoll.resources.profiles import Profile
@@ -39,29 +41,61 @@ async def list_ray_clusters(asked: ReadingRay, request: Request, ask: Ask) -> Pa
 
 @router.post(_ALL, status_code=201)
 async def create_ray_cluster(
+    *,
     asked: WritingRay,
     wanted: RayClusterCreate,
     request: Request,
     response: Response,
     dry_run: DryRun = None,
+    key: IdempotencyKey = None,
 ) -> RayClusterRead:
     """A Ray cluster of the profile's version, in the team's queue. It lives until it is deleted."""
     problem = name_problem(wanted.name)
     refuse_if_any([FieldProblem(pointer("name"), problem)] if problem else [])
-    _refuse_kept(asked, wanted.name, "choose another name or change the spec")
-    parts = parts_of(request)
-    made = await _call(
-        parts,
-        asked,
-        "POST",
-        f"{_API}/namespaces/{RAY_NAMESPACE}/rayclusters",
-        body=await _manifest(parts, asked, wanted),
-        params={"fieldManager": "atoll", "fieldValidation": "Strict"}
-        | ({"dryRun": "All"} if dry_run else {}),
-        what=f"Ray cluster {wanted.name!r}",
-    )
+    parts, use = parts_of(request), use_of(key, asked, wanted)
+    async with one_at_a_time(use):
+        made = await _earlier(parts, asked, use)
+        if made is None:
+            _refuse_kept(asked, wanted.name, "choose another name or change the spec")
+            made = await _create(parts, asked, wanted, use, dry_run=dry_run is not None)
     response.headers["location"] = _ONE.format(vc=asked.name, name=wanted.name)
     return ray_cluster_read(made, asked.name, asked.kept_ray_clusters)
+
+
+async def _create(
+    parts: Parts, asked: AskedVirtualCluster, wanted: RayClusterCreate, use: Idempotency | None,
+    *, dry_run: bool,
+) -> Object:  # fmt: skip
+    manifest = await _manifest(parts, asked, wanted)
+    if use:
+        use.mark(manifest)
+    try:
+        return await _call(
+            parts,
+            asked,
+            "POST",
+            f"{_API}/namespaces/{RAY_NAMESPACE}/rayclusters",
+            body=manifest,
+            params={"fieldManager": "atoll", "fieldValidation": "Strict"}
+            | ({"dryRun": "All"} if dry_run else {}),
+            what=f"Ray cluster {wanted.name!r}",
+        )
+    except ConflictError:
+        # Another process of ours may have served the same request a moment before.
+        if made := await _earlier(parts, asked, use):
+            return made
+        raise
+
+
+async def _earlier(
+    parts: Parts, asked: AskedVirtualCluster, use: Idempotency | None
+) -> Object | None:
+    if use is None:
+        return None
+    path = f"{_API}/namespaces/{RAY_NAMESPACE}/rayclusters"
+    labels = {"labelSelector": f"{LABEL}={use.label}"}
+    found = await _call(parts, asked, "GET", path, params=labels, what="Ray clusters")
+    return earlier_ray_cluster(use, found["items"])
 
 
 @router.get(_ONE)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from atoll.application.idempotency import Idempotency
 from atoll.contract.ray import RayClusterRead, RayJobRead
 from atoll.domain.names import RAY_NAMESPACE
 from atoll.errors import (
@@ -17,6 +18,7 @@ from atoll.errors import (
     UnavailableError,
 )
 from atoll.gateway.callers import AskedVirtualCluster
+from atoll.gateway.idempotency import earlier_job
 from atoll.gateway.parts import Parts
 from atoll.gateway.ray_api import HeadName
 from atoll.gateway.ray_clusters import ray_clusters
@@ -25,6 +27,7 @@ from atoll.gateway.tenants import Object
 
 _JOB_NAME = re.compile(r"^[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?\Z")
 _RESOURCES = "/apis/ray.io/v1/rayjobs"
+_OTHERS_SECONDS = 2.0
 
 
 def job_name_problem(name: str) -> str | None:
@@ -79,6 +82,28 @@ class JobSearch:
                 code="not_ready",
             )
         return self._head(here)
+
+    async def earlier(self, use: Idempotency | None, head: HeadName) -> dict[str, Any] | None:
+        """What an earlier request with this key submitted, as Ray tells it; None when nothing.
+
+        The head that is asked for must answer: without its word a job might run twice. Others can
+        only know of another body, and one that is silent must not hold the job up.
+        """
+        if use is None:
+            return None
+        found: list[dict[str, Any]] = await self.parts.ray.call(head, "GET", "/api/jobs/")
+        others = [h for c in await self._ready(None) if (h := self._head(c)) != head]
+        for answer in await asyncio.gather(*(self._soon(h, "/api/jobs/") for h in others)):
+            found = [*found, *answer]
+        return earlier_job(use, found)
+
+    async def _soon(self, head: HeadName, path: str) -> list[dict[str, Any]]:
+        try:
+            async with asyncio.timeout(_OTHERS_SECONDS):
+                answer: list[dict[str, Any]] = await self.parts.ray.call(head, "GET", path)
+                return answer
+        except (AtollError, TimeoutError):
+            return []
 
     async def all(self, cluster: str | None) -> tuple[list[RayJobRead], list[str]]:
         """All jobs, and the names of the Ray clusters that did not answer."""

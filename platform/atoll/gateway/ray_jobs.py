@@ -10,14 +10,17 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Send
 
+from atoll.application.idempotency import Idempotency, one_at_a_time
 from atoll.application.pages import piece
 from atoll.application.validation import pointer, refuse_if_any
 from atoll.contract.base import Page
 from atoll.contract.ray import RayJobCreate, RayJobRead
 from atoll.errors import ConflictError, FieldProblem
 from atoll.gateway.callers import ReadingRay, WritingRay
+from atoll.gateway.idempotency import job_metadata, use_of
 from atoll.gateway.parts import parts_of
-from atoll.gateway.queries import Ask
+from atoll.gateway.queries import Ask, IdempotencyKey
+from atoll.gateway.ray_api import HeadName
 from atoll.gateway.ray_job_search import FoundJob, JobSearch, job_name_problem
 from atoll.gateway.ray_states import TERMINAL, ray_job_read
 
@@ -46,7 +49,12 @@ async def list_ray_jobs(
 
 @router.post(_ALL, status_code=201)
 async def create_ray_job(
-    asked: WritingRay, wanted: RayJobCreate, request: Request, response: Response
+    *,
+    asked: WritingRay,
+    wanted: RayJobCreate,
+    request: Request,
+    response: Response,
+    key: IdempotencyKey = None,
 ) -> RayJobRead:
     """Submit a job to a ready Ray cluster. ConflictError "exists" when the name is taken."""
     problem = job_name_problem(wanted.name)
@@ -55,18 +63,34 @@ async def create_ray_job(
         ([FieldProblem(pointer("name"), problem)] if problem else [])
         + ([FieldProblem(pointer("entrypoint"), "is empty; give a shell command")] if blank else [])
     )
-    ray = parts_of(request).ray
-    head = await JobSearch(parts_of(request), asked).head(wanted.cluster, pointer("cluster"))
+    use = use_of(key, asked, wanted)
+    search = JobSearch(parts_of(request), asked)
+    async with one_at_a_time(use):
+        head = await search.head(wanted.cluster, pointer("cluster"))
+        made = await search.earlier(use, head) or await _submit(search, head, wanted, use)
+    response.headers["location"] = _ONE.format(vc=asked.name, name=wanted.name)
+    return ray_job_read(made, wanted.cluster)
+
+
+async def _submit(
+    search: JobSearch, head: HeadName, wanted: RayJobCreate, use: Idempotency | None
+) -> dict[str, Any]:
+    ray = search.parts.ray
     body = {
         "submission_id": wanted.name,
         "entrypoint": wanted.entrypoint,
         "runtime_env": wanted.runtime_env,
-        "metadata": wanted.metadata,
+        "metadata": job_metadata(use, wanted.metadata),
     }
-    await ray.call(head, "POST", "/api/jobs/", body=body)
-    found = await ray.call(head, "GET", f"/api/jobs/{quote(wanted.name, safe='')}")
-    response.headers["location"] = _ONE.format(vc=asked.name, name=wanted.name)
-    return ray_job_read(found, wanted.cluster)
+    try:
+        await ray.call(head, "POST", "/api/jobs/", body=body)
+    except ConflictError:
+        # Another process of ours may have served the same request a moment before.
+        if made := await search.earlier(use, head):
+            return made
+        raise
+    found: dict[str, Any] = await ray.call(head, "GET", f"/api/jobs/{quote(wanted.name, safe='')}")
+    return found
 
 
 @router.get(_ONE)

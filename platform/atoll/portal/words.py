@@ -117,6 +117,8 @@ REASONS: dict[str, str] = {
     "QuotaNotNamed": "Its quota leaves out what the team limits",
     "StoredInvalid": "It, its team or its profile is stored with something wrong",
     "SharedModeMissing": "Shared mode is not there yet",
+    "DrainingNodes": "Pods are leaving the nodes that it gives back",
+    "NodesNotDrained": "Pods do not leave the nodes that it gives back",
     "NoNodesAskedFor": "It asks for no nodes",
     "NewerWriter": "Another worker has taken over",
     "Unexpected": "Something unexpected; will be tried again",

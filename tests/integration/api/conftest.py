@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from builders.api_process import Running, profile, start_api, stop
+from builders.api_process import Running, give_node, profile, start_api, stop
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +41,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def running(
     tmp_path_factory: pytest.TempPathFactory, api_server: Path, broker: str
 ) -> Iterator[Running]:
+    give_node(api_server)
     found = start_api(tmp_path_factory.mktemp("api"), api_server, broker)
     with found.client() as client:
         client.post("/v1/profiles", json=profile("default")).raise_for_status()

@@ -102,7 +102,11 @@ def test_requests_that_cannot_be_read(api: httpx2.Client) -> None:
     headers = {"Content-Type": "application/json"}
     assert api.post("/v1/teams", content=b"{", headers=headers).json()["status"] == 400
     large = b'{"name":"' + b"x" * 1_100_000 + b'"}'
-    assert api.post("/v1/teams", content=large, headers=headers).status_code == 413
+    refused = api.post("/v1/teams", content=large, headers=headers)
+    assert (refused.status_code, refused.json()["size"]) == (413, len(large))
+    in_pieces = api.post("/v1/teams", content=iter([large[:600_000], large]), headers=headers)
+    assert (in_pieces.status_code, in_pieces.json()["limit"]) == (413, 1024 * 1024)
+    assert in_pieces.headers["x-request-id"] == in_pieces.json()["request_id"]
     assert api.put("/v1/teams").json()["code"] == "method_not_allowed"
     assert api.get("/v1/nothing").json()["code"] == "not_found"
     assert api.get("/v1/teams/%2e%2e%2fprofiles").status_code == 404
@@ -287,6 +291,15 @@ class Echo(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+@pytest.mark.parametrize("way", ["ray-clusters", "ray-jobs", "credentials"])
+def test_what_is_read_whole_behind_the_gateway_is_limited_too(api: httpx2.Client, way: str) -> None:
+    answer = api.post(f"/v1/virtual-clusters/some/{way}", content=b"x" * 1_200_000)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (413, "too_large"), problem
+    assert problem["limit"] == 1024 * 1024 < problem["size"]
+    assert str(problem["limit"]) in problem["detail"]
 
 
 def test_forwarding(tmp_path: Path, api_server: Path, broker: str, api: httpx2.Client) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from atoll.cluster import kinds
 from atoll.cluster.client import Cluster
-from builders.api_process import Running, wanted
+from builders.api_process import TEMPLATE, Running, wanted
 
 MakeTeam = Callable[..., str]
 
@@ -125,6 +125,8 @@ def test_two_creates_with_one_name_at_once(
             "/spec/replicaSets/4c8g",
             "the host has 0",
         ),
+        ({"replicaSets": {}}, "/spec/replicaSets", "names no nodes"),
+        ({"replicaSets": {TEMPLATE: 0}}, "/spec/replicaSets", f"there are: {TEMPLATE} (1)"),
         ({"mode": "dedicated", "replicaSets": {"4c8g": -1}}, "/spec/replicaSets/4c8g", "negative"),
         (
             {
@@ -198,6 +200,7 @@ def test_patch_moves_the_reservation_and_refuses_what_breaks_a_rule(
     assert patch({"quota": {"cpu": "5"}}).json()["code"] == "quota_exceeded"
     assert patch({"quota": {"cpu": "no"}}).status_code == 422
     assert patch({"team": "other"}).json()["errors"][0]["pointer"] == "/spec/team"
+    assert patch({"replicaSets": None}).json()["errors"][0]["pointer"] == "/spec/replicaSets"
     assert patch({"mode": "shared"}).json()["errors"][0]["pointer"] == "/spec/mode"
     assert api.get(path).headers["etag"] == etag
     assert team_status(api, team)["reserved"]["cpu"] == "1"

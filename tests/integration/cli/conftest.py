@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.api_process import TOKEN, Running, profile, start_api, stop
+from builders.api_process import TOKEN, Running, give_node, profile, start_api, stop
 
 ATOLL = Path(sys.executable).with_name("atoll")
 
@@ -28,6 +28,7 @@ Run = Callable[..., Ended]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, api_server: Path) -> Iterator[Running]:
+    give_node(api_server)
     # No worker and no queue: what is asked for here ends where the API has accepted it.
     found = start_api(tmp_path_factory.mktemp("api"), api_server, "redis://127.0.0.1:9/0")
     with found.client() as client:

@@ -4,6 +4,8 @@ import json
 
 import yaml
 
+from builders.api_process import TEMPLATE
+
 from .conftest import Run
 
 
@@ -31,7 +33,7 @@ def test_a_team_from_birth_to_end(cli: Run) -> None:
 
 def test_a_virtual_cluster_is_accepted(cli: Run) -> None:
     assert cli("team", "create", "cli-c", "--quota", "cpu=8").code == 0
-    flags = ("--team", "cli-c", "--mode", "dedicated", "--no-wait")
+    flags = ("--team", "cli-c", "--mode", "dedicated", "--no-wait", "--nodes", f"{TEMPLATE}=1")
 
     dry = cli("vc", "create", "cli-lab", *flags, "--quota", "cpu=4", "--dry-run")
     assert dry.code == 0, dry.err
@@ -63,16 +65,16 @@ def test_a_virtual_cluster_is_accepted(cli: Run) -> None:
 
 
 def test_apply_is_repeatable(cli: Run) -> None:
-    text = """
+    text = f"""
 apiVersion: atoll.dev/v1alpha1
 kind: VirtualCluster
-metadata: {name: cli-applied}
-spec: {team: cli-d, mode: dedicated, quota: {cpu: "2"}}
+metadata: {{name: cli-applied}}
+spec: {{team: cli-d, mode: dedicated, replicaSets: {{{TEMPLATE}: 1}}, quota: {{cpu: "2"}}}}
 ---
 apiVersion: atoll.dev/v1alpha1
 kind: Team
-metadata: {name: cli-d}
-spec: {displayName: Dee, quota: {cpu: {limit: "4"}}}
+metadata: {{name: cli-d}}
+spec: {{displayName: Dee, quota: {{cpu: {{limit: "4"}}}}}}
 """
     for _ in range(2):
         ended = cli("apply", "-f", "-", "--no-wait", "-o", "name", stdin=text)
@@ -83,7 +85,7 @@ spec: {displayName: Dee, quota: {cpu: {limit: "4"}}}
 
 def test_the_event_stream(cli: Run) -> None:
     cli("team", "create", "cli-e")
-    cli("vc", "create", "cli-seen", "--team", "cli-e", "--mode", "dedicated", "--no-wait")
+    cli("vc", "create", "cli-seen", "--team", "cli-e", "--nodes", f"{TEMPLATE}=1", "--no-wait")
     lines = cli("event", "follow", "cli-seen", "--for", "2s", "-o", "json").out.splitlines()
     first = json.loads(lines[0])
     assert (first["type"], first["object"]["name"]) == ("virtual-cluster.changed", "cli-seen")

@@ -1,9 +1,11 @@
 """Ray clusters through the gateway: as resources of a real API server, and its Service proxy."""
 
+import asyncio
 import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -16,6 +18,8 @@ from starlette.websockets import WebSocket
 
 from atoll.cluster import kinds
 from atoll.errors import ConflictError
+from atoll.gateway.app import create_app
+from atoll.settings import Settings
 from builders.gateway_site import ADMIN, Site, serving
 
 
@@ -44,6 +48,66 @@ async def test_a_dry_run_checks_and_writes_nothing(site: Site) -> None:
         dry = await client.post("/ray-clusters", json={"name": "dry"}, params={"dry_run": "server"})
         assert dry.status_code == 201, dry.text
         assert (await client.get("/ray-clusters/dry")).status_code == 404
+
+
+async def test_an_idempotency_key_makes_one_ray_cluster(site: Site) -> None:
+    key, body = {"Idempotency-Key": "make-once"}, {"name": "once", "workers": 2}
+    async with site.client() as client:
+        dry = await client.post(
+            "/ray-clusters", json=body, headers=key, params={"dry_run": "server"}
+        )
+        asks = [client.post("/ray-clusters", json=body, headers=key) for _ in range(4)]
+        answers = await asyncio.gather(*asks)
+        other = await client.post("/ray-clusters", json=body | {"workers": 3}, headers=key)
+        renamed = await client.post("/ray-clusters", json=body | {"name": "twice"}, headers=key)
+        odd = await client.post("/ray-clusters", json=body, headers={"Idempotency-Key": "a b"})
+        unkeyed = await client.post("/ray-clusters", json=body)
+        listed = (await client.get("/ray-clusters")).json()["items"]
+        await client.delete("/ray-clusters/once")
+        anew = await client.post("/ray-clusters", json=body, headers=key)
+        await client.delete("/ray-clusters/once")
+    assert dry.status_code == 201
+    assert {a.status_code for a in answers} == {201}, [a.text for a in answers]
+    assert len({(a.text, a.headers["location"]) for a in answers}) == 1
+    for refused in (other, renamed):
+        assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_mismatch")
+    assert odd.json()["errors"][0]["pointer"] == "/header/Idempotency-Key"
+    assert unkeyed.json()["code"] == "exists"
+    assert [(c["name"], c["workers"]) for c in listed] == [("once", 2)]
+    assert anew.status_code == 201
+
+
+async def test_two_gateways_with_one_key_make_one_ray_cluster(site: Site, api_server: Path) -> None:
+    """The lock is of one process; between two the object itself decides."""
+    settings = Settings(kubeconfig=api_server, admin_token=ADMIN, reach="service")
+    async with serving(create_app(settings)) as url:
+        there = Site(url, api_server, site.cluster)
+        async with site.client() as one, there.client() as two:
+            for index in range(5):
+                body = {"name": f"race-{index}"}
+                keyed = {"Idempotency-Key": f"two-gateways-{index}"}
+                answers = await asyncio.gather(
+                    *(c.post("/ray-clusters", json=body, headers=keyed) for c in (one, two))
+                )
+                await one.delete(f"/ray-clusters/race-{index}")
+                assert [a.status_code for a in answers] == [201, 201], [a.text for a in answers]
+
+
+async def test_every_request_for_a_credential_makes_a_new_token(site: Site) -> None:
+    key = {"Idempotency-Key": "tokens-are-not-kept"}
+    async with site.client() as client:
+        answers = [await client.post("/credentials", headers=key) for _ in range(2)]
+    assert [a.status_code for a in answers] == [201, 201]
+    assert answers[0].json()["token"] != answers[1].json()["token"]
+
+
+async def test_a_body_over_the_limit_is_refused_by_the_gateway_too(site: Site) -> None:
+    large = b'{"name":"' + b"x" * 1_200_000 + b'"}'
+    async with site.client() as client:
+        for way in ("/ray-clusters", "/ray-jobs", "/credentials"):
+            answer = await client.post(way, content=large)
+            assert (answer.status_code, answer.json()["size"]) == (413, len(large))
+            assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
 async def test_the_state_follows_what_kuberay_reports(site: Site) -> None:

@@ -144,6 +144,47 @@ async def test_a_job_from_submission_to_its_log_and_its_end(jobs: Site, tmp_path
         assert (await client.delete("/ray-jobs/count")).status_code == 404
 
 
+async def test_an_idempotency_key_starts_one_job(jobs: Site, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    key = {"Idempotency-Key": "start-once"}
+    body = {
+        "name": "keyed", "cluster": "main", "entrypoint": f"echo once >> {started}",
+        "metadata": {"mine": "kept"},
+    }  # fmt: skip
+    async with jobs.client() as client:
+        asks = [client.post("/ray-jobs", json=body, headers=key) for _ in range(3)]
+        answers = await asyncio.gather(*asks)
+        assert {a.status_code for a in answers} == {201}, [a.text for a in answers]
+        assert len({a.headers["location"] for a in answers}) == 1
+        await _ended(client, "keyed")
+        again = await client.post("/ray-jobs", json=body, headers=key)
+        assert (again.status_code, again.json()["status"]) == (201, "SUCCEEDED")
+        for change in ({"entrypoint": "false"}, {"name": "keyed-2"}):
+            other = await client.post("/ray-jobs", json=body | change, headers=key)
+            assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+        unkeyed = await client.post("/ray-jobs", json=body)
+        assert unkeyed.json()["code"] == "exists"
+        raw = (await client.get("/ray-clusters/main/proxy/api/jobs/keyed")).json()
+        assert raw["metadata"]["mine"] == "kept"
+        assert "start-once" not in str(raw)
+        assert (await client.get("/ray-jobs/keyed-2")).status_code == 404
+        assert started.read_text().splitlines() == ["once"]
+        await client.delete("/ray-jobs/keyed")
+
+
+async def test_a_silent_neighbour_does_not_hold_up_a_keyed_job(jobs: Site) -> None:
+    await _ready_cluster(jobs, "dead", free_port())
+    try:
+        async with jobs.client() as client:
+            body = {"name": "near", "cluster": "main", "entrypoint": "true"}
+            made = await client.post("/ray-jobs", json=body, headers={"Idempotency-Key": "near"})
+            assert made.status_code == 201, made.text
+            await _ended(client, "near")
+            await client.delete("/ray-jobs/near")
+    finally:
+        await _remove_cluster(jobs, "dead")
+
+
 def _said(log: str) -> list[str]:
     """What the job wrote; Ray's own first line may come anywhere."""
     return [line for line in log.splitlines() if line in ("one", "two")]

@@ -19,27 +19,18 @@ import httpx2
 import pytest
 import uvicorn
 import yaml
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
 from atoll.api.app import create_app
 from atoll.portal.views import router
 from atoll.settings import Settings
+from builders.chromium import PATIENCE, Chromium, bounded
 
 TOKEN = "portal-test-token"
 SANDBOX = "Sandbox: nodes and pods are simulated."
-PATIENCE = 30_000
-"""Milliseconds; the tests also run on machines that are busy with others."""
+TEST_SECONDS = 180
+"""Longest time of one test with its fixtures; a browser that stands still must not hold up the rest."""
 GROUP = "/apis/atoll.dev/v1alpha1"
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 
 
 class Kube:
@@ -120,11 +111,12 @@ def gateway() -> Iterator[Gateway]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made = Gateway(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield made
     server.shutdown()
-    thread.join()
+    thread.join(20)
+    assert not thread.is_alive(), "the gateway's stand-in did not stop within 20 s"
     server.server_close()
 
 
@@ -147,7 +139,8 @@ class Portal:
             app, host="127.0.0.1", port=self.port, log_config=None, timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+        # A daemon: one that does not stop fails a test, and must not hold up the end of all.
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
         thread.start()
         deadline = time.monotonic() + 20
         while not server.started and time.monotonic() < deadline:
@@ -210,25 +203,41 @@ def _world(kube: Kube) -> None:
         kube.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": meta})
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bound every test of this folder."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    expect.set_options(timeout=PATIENCE * 1000)
+    manager = sync_playwright()
+    with bounded("Starting Playwright"):
+        started = manager.start()
+    yield started
+    with bounded("Stopping Playwright"):
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Chromium]:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("there is no chromium on this machine (Debian: apt-get install chromium)")
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield started
-        started.close()
+    made = Chromium(playwright, program)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def visitor(browser: Browser, portal: Portal) -> Iterator[Page]:
+def visitor(browser: Chromium, portal: Portal) -> Iterator[Page]:
     """A browser that is not signed in. A script error or a refused resource fails the test."""
     context = browser.new_context(base_url=portal.url, locale="en-GB", timezone_id="Europe/Berlin")
-    context.set_default_timeout(PATIENCE)
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
+    with bounded("Opening a page"):
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(
@@ -236,7 +245,7 @@ def visitor(browser: Browser, portal: Portal) -> Iterator[Page]:
         lambda m: wrong.append(m.text) if "Content Security Policy" in m.text else None,
     )
     yield page
-    context.close()
+    browser.end(context)
     assert wrong == []
 
 

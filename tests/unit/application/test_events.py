@@ -126,7 +126,7 @@ async def test_a_broken_watch_goes_on_where_it_was_and_an_expired_one_lists_agai
             world.script.listing = ([item("a", 14, uid="new")], "15")
             world.script.changes.put_nowait(StaleWriteError("old", code="expired"))
             found = [await read(subscription) for _ in range(3)]
-            assert found == [("deleted", "a", 15), ("deleted", "b", 15), ("changed", "a", 14)]
+            assert found == [("deleted", "a", 13), ("changed", "a", 14), ("deleted", "b", 15)]
             assert world.feed.is_gone("uid-a")
             assert not world.feed.is_gone("new")
 
@@ -137,8 +137,10 @@ async def test_what_was_written_here_is_seen_at_once_and_never_comes_back_from_t
             world.feed.observe(item("a", 5))
             assert [v.name for v in world.feed.items()] == ["a"]
             world.tell("ADDED", item("a", 4))
+            world.tell("MODIFIED", item("a", 5))
             world.tell("DELETED", item("a", 6))
-            assert [await read(subscription) for _ in range(2)] == [
+            assert [await read(subscription) for _ in range(3)] == [
+                ("changed", "a", 4),
                 ("changed", "a", 5),
                 ("deleted", "a", 6),
             ]
@@ -146,10 +148,73 @@ async def test_what_was_written_here_is_seen_at_once_and_never_comes_back_from_t
         assert world.feed.items() == []
 
 
+async def test_an_own_write_does_not_overtake_what_another_wrote_before() -> None:
+    async with World() as world:
+        async with world.feed.subscribe(Audience(ADMIN)) as subscription:
+            # Ours is written after the other's and known here before the watch brings either.
+            world.feed.observe(item("ours", 11))
+            world.tell("ADDED", item("other", 10))
+            assert await read(subscription) == ("changed", "other", 10)
+        async with world.feed.subscribe(Audience(ADMIN)) as newcomer:
+            assert await read(newcomer) == ("changed", "other", 10)
+            world.tell("ADDED", item("ours", 11))
+            assert await read(newcomer) == ("changed", "ours", 11)
+        async with world.feed.subscribe(Audience(ADMIN), after=10) as resumed:
+            assert await read(resumed) == ("changed", "ours", 11)
+
+
+async def test_who_breaks_off_in_a_gap_is_told_all_of_it() -> None:
+    async with World() as world:
+        world.script.listing = ([item(name, 5) for name in "abc"], "9")
+        async with world.feed.subscribe(Audience(ADMIN)) as subscription:
+            assert len([await read(subscription) for _ in range(3)]) == 3
+            world.tell("MODIFIED", item("c", 10))
+            assert await read(subscription) == ("changed", "c", 10)
+            # While the watch is away c changes, and a and b end.
+            world.script.listing = ([item("c", 12)], "15")
+            world.script.changes.put_nowait(StaleWriteError("old", code="expired"))
+            everything = [("changed", "c", 12), ("deleted", "a", 15), ("deleted", "b", 15)]
+            assert [await read(subscription) for _ in range(3)] == everything
+        for after, missed in ((10, everything), (12, everything[1:]), (15, everything[1:])):
+            async with world.feed.subscribe(Audience(ADMIN), after=after) as again:
+                assert [await read(again) for _ in missed] == missed
+
+
+async def test_own_writes_that_ended_unseen_are_forgotten() -> None:
+    async with World() as world:
+        world.script.listing = ([item("a", 5)], "9")
+        async with world.feed.subscribe(Audience(ADMIN)) as subscription:
+            await read(subscription)
+            world.feed.observe(item("b", 10))
+            world.script.listing = ([item("a", 12)], "15")
+            world.script.changes.put_nowait(StaleWriteError("old", code="expired"))
+            assert await read(subscription) == ("changed", "a", 12)
+        assert [v.name for v in world.feed.items()] == ["a"]
+        assert world.feed.is_gone("uid-b")
+
+
+async def test_an_api_server_that_went_back_in_time_is_followed() -> None:
+    async with World() as world:
+        world.script.listing = ([item("a", 50), item("b", 51)], "60")
+        async with world.feed.subscribe(Audience(ADMIN)) as subscription:
+            assert [(await read(subscription))[1] for _ in range(2)] == ["a", "b"]
+            world.script.listing = ([item("a", 20)], "30")
+            world.script.changes.put_nowait(UnavailableError("away"))
+            assert await subscription.next(asyncio.get_running_loop().time() + 3) is None
+        while not world.feed.synced:
+            await asyncio.sleep(0.01)
+        async with world.feed.subscribe(Audience(ADMIN), after=51) as again:
+            assert await read(again) == ("changed", "a", 20)
+        assert [v.name for v in world.feed.items()] == ["a"]
+
+
 async def test_a_listener_that_does_not_read_is_let_go() -> None:
     async with World() as world, world.feed.subscribe(Audience(ADMIN)) as subscription:
         for revision in range(2, 400):
-            world.feed.observe(item("a", revision))
+            world.tell("MODIFIED", item("a", revision))
+        async with world.feed.subscribe(Audience(ADMIN)) as current:
+            while (await read(current))[2] < 399:
+                pass
         assert subscription.closed
         read_ids = []
         while event := await subscription.next(asyncio.get_running_loop().time() + 1):

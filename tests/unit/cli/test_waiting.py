@@ -161,3 +161,17 @@ def test_the_waiter_is_not_fooled_by_a_deletion(api: FakeApi, cli: Run) -> None:
     ended = cli(*CREATE)
     assert ended.code == 6
     assert "was deleted" in ended.err
+
+
+def test_the_end_of_an_earlier_one_of_that_name_is_passed_over(api: FakeApi, cli: Run) -> None:
+    earlier = virtual_cluster("lab", "Deleting") | {"uid": "uid-of-the-earlier"}
+    texts = (
+        event("1", earlier),
+        event("2", earlier, "deleted"),
+        event("3", virtual_cluster("lab")),
+    )
+    api.when("GET", STREAM, events(*texts))
+    api.when("GET", OPERATION, operation("lab", "running"), operation("lab", "running"),
+             operation("lab", "succeeded"))  # fmt: skip
+    ended = cli(*CREATE)
+    assert ended.code == 0, ended.err

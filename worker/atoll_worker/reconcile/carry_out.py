@@ -8,6 +8,7 @@ from atoll.cluster.client import Object
 from atoll.domain.names import ANNOTATION_FENCE, LABEL_VIRTUAL_CLUSTER
 from atoll_worker.reconcile.outcome import (
     Change,
+    Evict,
     Install,
     Mint,
     Patch,
@@ -32,18 +33,23 @@ async def carry_out(change: Change, scope: Scope) -> None:
             await cluster.patch(kind, name, body, namespace)
         case Remove(kind, name, namespace):
             await cluster.delete(kind, name, namespace)
+        case Evict(pod, namespace):
+            await cluster.evict(pod, namespace)
         case Install(release, namespace, chart, values):
             file = await scope.inside_file() if inside else scope.host_kubeconfig
             await scope.releases.install(cluster, file, release, namespace, chart, values)
         case Uninstall(release, namespace):
             file = await scope.inside_file() if inside else scope.host_kubeconfig
             await scope.releases.uninstall(cluster, file, release, namespace)
-        case Reserve(team, virtual_cluster, None):
-            await reservations.release(cluster, team, virtual_cluster)
-        case Reserve(team, virtual_cluster, dict()):
-            await reservations.ensure(cluster, team, virtual_cluster)
+        case Reserve():
+            await _reserve(change, scope)
         case Mint():
             await _mint(change, scope)
+
+
+async def _reserve(change: Reserve, scope: Scope) -> None:
+    settle = reservations.release if change.quota is None else reservations.ensure
+    await settle(scope.host, change.team, change.virtual_cluster)
 
 
 def _stamped(manifest: Object, scope: Scope) -> Object:

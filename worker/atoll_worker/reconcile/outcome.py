@@ -66,6 +66,14 @@ class Remove:
 
 
 @dataclass(frozen=True)
+class Evict:
+    """Ask a pod of the host to leave its node, as far as its PodDisruptionBudgets let it."""
+
+    pod: str
+    namespace: str
+
+
+@dataclass(frozen=True)
 class Install:
     """Install or upgrade a release so that it has exactly this chart and these values."""
 
@@ -104,5 +112,5 @@ class Mint:
     seconds: int
 
 
-Change = Put | Patch | Remove | Install | Uninstall | Reserve | Mint
+Change = Put | Patch | Remove | Evict | Install | Uninstall | Reserve | Mint
 """Everything a step can ask for. Plans are lists of these, so a plan can be shown before it is done."""

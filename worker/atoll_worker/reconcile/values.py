@@ -48,7 +48,12 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
             "proxy": {"extraSANs": [service, f"{service}.cluster.local"]},
         },
         "sync": {
-            "toHost": {"pods": {"enabled": True}, "persistentVolumeClaims": {"enabled": True}},
+            "toHost": {
+                "pods": {"enabled": True},
+                "persistentVolumeClaims": {"enabled": True},
+                # A node is released by evicting on the host: the tenant's budgets must be known there.
+                "podDisruptionBudgets": {"enabled": True},
+            },
             "fromHost": {
                 "nodes": {
                     "enabled": dedicated,
