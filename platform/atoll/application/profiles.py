@@ -21,6 +21,7 @@ from atoll.cluster.client import Cluster, Object
 from atoll.contract.base import Page
 from atoll.contract.profiles import ProfileCreate, ProfileRead
 from atoll.domain.names import RESERVED, name_problem
+from atoll.domain.schedulers import scheduler_named
 from atoll.domain.versions import find_version_problems
 from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
 from atoll.resources.meta import Metadata
@@ -151,7 +152,8 @@ def spec_problems(spec: ProfileSpec) -> list[FieldProblem]:
         kubernetes=spec.kubernetes.version,
         vcluster=spec.vcluster.chart.version,
         kuberay=spec.kuberay.chart.version,
-        volcano=spec.scheduler.chart.version,
+        scheduler=spec.scheduler.chart.version,
+        oldest_scheduler=scheduler_named(spec.scheduler.name).oldest,
         ray=spec.ray.version,
     )
     return [FieldProblem(_FIELDS[problem.part], problem.reason) for problem in found]
