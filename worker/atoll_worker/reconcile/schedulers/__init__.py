@@ -3,8 +3,10 @@
 from atoll.resources.profiles import Profile
 from atoll_worker.reconcile.schedulers.adapter import SchedulerAdapter
 from atoll_worker.reconcile.schedulers.volcano import Volcano
+from atoll_worker.reconcile.schedulers.yunikorn import YuniKorn
 
-ADAPTERS: dict[str, SchedulerAdapter] = {one.facts.name: one for one in (Volcano(),)}
+_ALL: tuple[SchedulerAdapter, ...] = (Volcano(), YuniKorn())
+ADAPTERS = {one.facts.name: one for one in _ALL}
 
 
 def adapter_of(profile: Profile) -> SchedulerAdapter:
