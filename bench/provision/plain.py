@@ -15,8 +15,8 @@ from atoll.domain.ray_clusters import ray_cluster_manifest, ray_image
 from atoll.resources.meta import Metadata
 from atoll.resources.profiles import Profile
 from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterSpec
-from atoll_worker.reconcile.inside import queue_manifest
-from atoll_worker.reconcile.values import kuberay_values, vcluster_values, volcano_values
+from atoll_worker.reconcile.schedulers import adapter_of
+from atoll_worker.reconcile.values import kuberay_values, vcluster_values
 
 SCRIPT = Path(__file__).with_name("plain.sh")
 PASSWORD = base64.b64encode(b"bench").decode()
@@ -77,7 +77,8 @@ def _write(
         "metadata": {"name": "redis", "namespace": "ray"}, "data": {"password": PASSWORD},
     }  # fmt: skip
     capability = {key: spec.quota[key] for key in ("cpu", "memory") if key in spec.quota}
-    queue = queue_manifest(queue_name(spec.team), capability, {})
+    scheduler = adapter_of(profile)
+    queue = scheduler.queue_spec(queue_name(spec.team), capability, {})
     control_plane = vcluster_values(vc, profile)
     # Tuning, not need: a person keeps the probes of the chart and of KubeRay.
     del control_plane["controlPlane"]["statefulSet"]["probes"]
@@ -86,7 +87,7 @@ def _write(
             container.pop("readinessProbe", None)
     files: dict[str, list[dict[str, Any]]] = {
         "vcluster": [control_plane],
-        "volcano": [volcano_values(profile)],
+        "volcano": [scheduler.values(profile)],
         "kuberay-operator": [kuberay_values(profile)],
         "queue": [queue],
         "raycluster": [ray],

@@ -1,7 +1,7 @@
 """Virtual clusters of a test: made through the API, removed, and searched for what they leave."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol
 
@@ -50,15 +50,16 @@ class Clusters:
         return self._platform.stage
 
     def ask(
-        self, name: str, *, profile: str = "default", rays: Sequence[RayClusterSpec] = ()
+        self, name: str, *, profile: str = "default", rays: Sequence[RayClusterSpec] = (),
+        amounts: Mapping[str, str] = QUOTA,
     ) -> VirtualClusterRead:  # fmt: skip
         """Ask for one node for a team of the same name; returns at once."""
         self._names.append(name)
         self._teams.append(name)
-        quota = {key: QuotaLine(limit=amount) for key, amount in QUOTA.items()}
+        quota = {key: QuotaLine(limit=amount) for key, amount in amounts.items()}
         spec = VirtualClusterSpec(
             team=name, profile=profile, replica_sets={self.stage.free_template(): 1},
-            quota=QUOTA, ray_clusters=list(rays),
+            quota=dict(amounts), ray_clusters=list(rays),
         )  # fmt: skip
         with self._platform.client() as client:
             with suppress(ConflictError):

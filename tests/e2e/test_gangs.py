@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from atoll.domain.names import RAY_NAMESPACE, pod_group_name, queue_name
-from atoll.domain.ray_clusters import QUEUE_LABEL, ray_cluster_manifest
+from atoll.domain.ray_clusters import ray_cluster_manifest
+from atoll.domain.schedulers import VOLCANO
 from atoll.resources.virtual_clusters import RayClusterSpec
 from e2e.clusters import small_ray
 from e2e.figures import Figures
@@ -93,15 +94,15 @@ def test_a_ray_cluster_without_our_label_gets_it(inside: Kube) -> None:
     del bare["metadata"]["labels"]
     answer = inside.create(f"{RAYS}?dryRun=All", bare)
     assert answer.status_code == 201, answer.text
-    assert answer.json()["metadata"]["labels"][QUEUE_LABEL] == queue_name("demo")
+    assert answer.json()["metadata"]["labels"][VOLCANO.queue_label] == queue_name("demo")
 
 
 def test_a_ray_cluster_cannot_choose_another_queue(inside: Kube) -> None:
     demo = inside.get(f"{RAYS}/demo")
     assert demo is not None
     sly = manifest(small_ray("small", head_cpu="300m"), demo)
-    sly["metadata"]["labels"][QUEUE_LABEL] = "default"
+    sly["metadata"]["labels"][VOLCANO.queue_label] = "default"
     answer = inside.create(f"{RAYS}?dryRun=All", sly)
-    chosen = answer.json()["metadata"].get("labels", {}).get(QUEUE_LABEL)
+    chosen = answer.json()["metadata"].get("labels", {}).get(VOLCANO.queue_label)
     # Refused, or put right: either way it is not in the queue it named.
     assert answer.status_code == 403 or chosen == queue_name("demo"), answer.text

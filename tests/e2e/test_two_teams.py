@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from atoll.domain.names import RAY_NAMESPACE, SYSTEM_NAMESPACE
-from atoll.domain.ray_clusters import QUEUE_LABEL
+from atoll.domain.schedulers import VOLCANO
 from e2e.clusters import Clusters, small_ray
 from e2e.figures import Figures
 from e2e.kube import Kube
@@ -118,4 +118,4 @@ def test_without_mutating_policies_the_label_is_asked_for_in_words(teams: dict[s
     bare.pop("status", None)
     answer = inside.create(f"{RAYS}?dryRun=All", bare)
     assert answer.status_code == 403
-    assert f"Set the label {QUEUE_LABEL} to team-bees" in answer.json()["message"]
+    assert f"Set the label {VOLCANO.queue_label} to team-bees" in answer.json()["message"]

@@ -57,7 +57,7 @@ def team(name: str, **quota: str) -> dict[str, Any]:
     return {
         "name": name, "uid": f"uid-{name}", "revision": "7", "generation": 1,
         "createdAt": "2026-01-01T00:00:00Z",
-        "spec": {"displayName": "", "members": [], "profiles": [], "quota": limits},
+        "spec": {"displayName": "", "members": [], "profiles": [], "schedulers": [], "quota": limits},
         "status": {"observedGeneration": 1, "conditions": [], "reservations": {}, "reserved": {}},
     }  # fmt: skip
 

@@ -8,6 +8,7 @@ from atoll.application.validation import pointer
 from atoll.domain.names import name_problem
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quotas import COUNTED, amount_text, missing_resources, resource_problem
+from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
 from atoll.domain.versions import parse_version
 from atoll.errors import FieldProblem
@@ -126,9 +127,17 @@ def team_problems(
 
 
 def profile_problems(
-    spec: VirtualClusterSpec, profile: Profile | None, team: Team | None, before: str | None
+    spec: VirtualClusterSpec,
+    profile: Profile | None,
+    team: Team | None,
+    before: str | None,
+    scheduler: str | None = None,
 ) -> list[FieldProblem]:
-    """Why this profile cannot be chosen. `before` is the profile it has now, which it may keep."""
+    """Why this profile cannot be chosen.
+
+    `before` is the profile it has now, which it may keep; `scheduler` the one it runs, None for a new
+    virtual cluster.
+    """
     where = "/spec/profile"
     allowed = team.spec.profiles if team else []
     if profile is None:
@@ -145,7 +154,11 @@ def profile_problems(
         ]
     if profile.spec.retired:
         return [FieldProblem(where, f"profile {spec.profile!r} is retired; choose another")]
-    return []
+    problem = scheduler_problem(
+        profile.spec.scheduler.name, mode=spec.mode, team=spec.team,
+        allowed=team.spec.schedulers if team else [], present=scheduler,
+    )  # fmt: skip
+    return [FieldProblem(where, f"profile {spec.profile!r} {problem.text}")] if problem else []
 
 
 def downgrade_problems(old: Profile | None, new: Profile | None) -> list[FieldProblem]:

@@ -21,6 +21,7 @@ from atoll.cluster.client import Cluster, Object
 from atoll.contract.base import Page
 from atoll.contract.profiles import ProfileCreate, ProfileRead
 from atoll.domain.names import RESERVED, name_problem
+from atoll.domain.schedulers import scheduler_named
 from atoll.domain.versions import find_version_problems
 from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
 from atoll.resources.meta import Metadata
@@ -93,6 +94,7 @@ class Profiles:
             check_revision(found, expected)
             spec = parse(ProfileSpec, merge_patch(found.get("spec") or {}, change), "/spec")
             refuse_if_any(spec_problems(spec))
+            await self._refuse_other_scheduler(found, spec)
             wanted = {**found, "spec": spec.dump()}
             if dry_run or wanted["spec"] == found.get("spec"):
                 return profile_read(stored(Profile, wanted))
@@ -109,8 +111,7 @@ class Profiles:
         """Delete a profile that no virtual cluster uses; ConflictError names those that do."""
         found = await self._find(name)
         check_revision(found, expected)
-        items = await self._cluster.items(kinds.VIRTUAL_CLUSTER)
-        users = sorted(i["metadata"]["name"] for i in items if i["spec"].get("profile") == name)
+        users = await self._users(name)
         if users:
             raise ConflictError(
                 f"Profile {name!r} is used by: {', '.join(users)}. Give them another profile or "
@@ -124,6 +125,23 @@ class Profiles:
             await self._cluster.delete_at(kinds.PROFILE, name, found["metadata"]["resourceVersion"])
         except StaleWriteError as error:
             raise changed(await self._find(name)) from error
+
+    async def _users(self, name: str) -> list[str]:
+        items = await self._cluster.items(kinds.VIRTUAL_CLUSTER)
+        return sorted(i["metadata"]["name"] for i in items if i["spec"].get("profile") == name)
+
+    async def _refuse_other_scheduler(self, found: Object, spec: ProfileSpec) -> None:
+        """Gangs that run cannot be handed from one scheduler to another."""
+        name, wanted = found["metadata"]["name"], spec.scheduler.name
+        present = parse(ProfileSpec, found.get("spec") or {}, "/spec").scheduler.name
+        if wanted != present and (users := await self._users(name)):
+            raise ConflictError(
+                f"Profile {name!r} is used by: {', '.join(users)}, which run the scheduler {present}. "
+                f"Make a new profile for {wanted}, and new virtual clusters with it.",
+                code="in_use",
+                fields=(FieldProblem("/spec/scheduler/name", f"is in use as {present!r}"),),
+                extra={"virtual_clusters": users},
+            )
 
     async def _find(self, name: str) -> Object:
         found = await self._cluster.find(kinds.PROFILE, name) if can_exist(name) else None
@@ -151,7 +169,8 @@ def spec_problems(spec: ProfileSpec) -> list[FieldProblem]:
         kubernetes=spec.kubernetes.version,
         vcluster=spec.vcluster.chart.version,
         kuberay=spec.kuberay.chart.version,
-        volcano=spec.scheduler.chart.version,
+        scheduler=spec.scheduler.chart.version,
+        oldest_scheduler=scheduler_named(spec.scheduler.name).oldest,
         ray=spec.ray.version,
     )
     return [FieldProblem(_FIELDS[problem.part], problem.reason) for problem in found]

@@ -133,7 +133,7 @@ class VirtualClusters:
                 raise _being_deleted(name)
             spec = parse(VirtualClusterSpec, merge_patch(found["spec"], change), "/spec")
             refuse_if_any(checks.immutable_problems(before.spec, spec))
-            checked = await self._check(caller, name, spec, before.spec)
+            checked = await self._check(caller, name, spec, before)
             reservations.check(checked.team, name, spec.quota)
             if dry_run or spec == before.spec:
                 planned = before.model_copy(update={"spec": spec})
@@ -184,20 +184,22 @@ class VirtualClusters:
         caller: Caller,
         name: str,
         spec: VirtualClusterSpec,
-        before: VirtualClusterSpec | None = None,
+        before: VirtualCluster | None = None,
     ) -> _Checked:
         """Raise InvalidError with everything that is wrong with the spec, at once."""
         team_object = await self._team(caller, spec.team)
         team = stored(Team, team_object) if team_object else None
         profile = await self._profile(spec.profile)
         limits = reservations.limits_of(team_object) if team_object else {}
+        had = before.spec.profile if before else None
+        runs = before.status.scheduler if before else None
         problems = [
             *checks.spec_problems(spec),
             *checks.team_problems(spec, team, limits),
-            *checks.profile_problems(spec, profile, team, before.profile if before else None),
+            *checks.profile_problems(spec, profile, team, had, runs),
         ]
-        if before and before.profile != spec.profile:
-            problems += checks.downgrade_problems(await self._profile(before.profile), profile)
+        if had and had != spec.profile:
+            problems += checks.downgrade_problems(await self._profile(had), profile)
         waiting, node_problems = await self._check_nodes(name, spec)
         refuse_if_any([*problems, *node_problems])
         assert team_object is not None

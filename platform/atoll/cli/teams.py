@@ -31,6 +31,10 @@ Members = Annotated[
 Profiles = Annotated[
     list[str] | None, typer.Option("--profile", help="A profile it may choose; all when none.")
 ]
+Schedulers = Annotated[
+    list[str] | None,
+    typer.Option("--scheduler", help="A gang scheduler its profiles may have; all when none."),
+]
 
 
 @app.command("list")
@@ -55,6 +59,7 @@ def create(
     quota: Quota = None,
     member: Members = None,
     profile: Profiles = None,
+    scheduler: Schedulers = None,
     display_name: Annotated[str, typer.Option("--display-name")] = "",
     file: File = None,
     dry_run: DryRun = False,
@@ -64,7 +69,7 @@ def create(
 
     Example: atoll team create vision --quota cpu=16,memory=64Gi --member ada=owner
     """
-    spec = _spec(quota, member, profile, display_name)
+    spec = _spec(quota, member, profile, display_name, scheduler)
     if file:
         document = manifests.single(file, "Team")
         name, spec = name or document["name"], {**document["spec"], **spec}
@@ -85,14 +90,17 @@ def update(
     quota: Quota = None,
     member: Members = None,
     profile: Profiles = None,
+    scheduler: Schedulers = None,
     display_name: Annotated[str, typer.Option("--display-name")] = "",
     dry_run: DryRun = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Change a team: quota lines are set one by one, members and profiles as whole lists."""
-    spec = _spec(quota, member, profile, display_name)
+    """Change a team: quota lines are set one by one; members, profiles, schedulers as whole lists."""
+    spec = _spec(quota, member, profile, display_name, scheduler)
     if not spec:
-        raise UsageError("Say what to change: --quota, --member, --profile or --display-name.")
+        raise UsageError(
+            "Say what to change: --quota, --member, --profile, --scheduler or --display-name."
+        )
     client = session_of(ctx).client
     with did_you_mean(name, lambda: (t.name for t in client.teams.all()), "atoll team list"):
         revision = client.teams.get(name).revision
@@ -112,7 +120,11 @@ def delete(ctx: typer.Context, name: str, yes: Yes = False, dry_run: DryRun = Fa
 
 
 def _spec(
-    quota: list[str] | None, member: list[str] | None, profile: list[str] | None, display: str
+    quota: list[str] | None,
+    member: list[str] | None,
+    profile: list[str] | None,
+    display: str,
+    scheduler: list[str] | None,
 ) -> dict[str, object]:
     limits = assignments(quota or (), "--quota")
     people = assignments(member or (), "--member")
@@ -123,6 +135,8 @@ def _spec(
         spec["members"] = [{"name": key, "role": role} for key, role in people.items()]
     if profile:
         spec["profiles"] = profile
+    if scheduler:
+        spec["schedulers"] = scheduler
     if display:
         spec["displayName"] = display
     return spec

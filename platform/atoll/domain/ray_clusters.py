@@ -10,9 +10,9 @@ from atoll.domain.names import (
     RAY_NAMESPACE,
     queue_name,
 )
+from atoll.domain.schedulers import scheduler_named
 from atoll.domain.versions import Version, parse_version
 
-QUEUE_LABEL = "volcano.sh/queue-name"
 WORKER_GROUP = "workers"
 GCS_PORT, DASHBOARD_PORT, CLIENT_PORT = 6379, 8265, 10001
 AGENT_PORT = 52365
@@ -85,20 +85,25 @@ def ray_cluster_manifest(
     *,
     team: str,
     virtual_cluster: str,
+    scheduler: str = "volcano",
     ray_version: str,
     image: str,
 ) -> dict[str, Any]:
     """A RayCluster that is gang-scheduled in the team's queue and survives the loss of its head.
 
-    `image` is a full reference (see `ray_image`). Requests equal limits, so that the quota counts
-    what is used; the head runs no tasks, so that no task dies with it.
+    `image` is a full reference (see `ray_image`), `scheduler` a name of `SCHEDULERS`. Requests equal
+    limits, so that the quota counts what is used; the head runs no tasks, so that no task dies with it.
     """
+    facts = scheduler_named(scheduler)
     labels = {
         LABEL_MANAGED: FIELD_MANAGER,
         LABEL_TEAM: team,
         LABEL_VIRTUAL_CLUSTER: virtual_cluster,
-        QUEUE_LABEL: queue_name(team),
+        **facts.labels(queue_name(team), RAY_NAMESPACE, spec.name),
     }
+    head = _probed(_head(spec, image, labels), ray_version)
+    if facts.head_annotations:
+        head["template"]["metadata"]["annotations"] = dict(facts.head_annotations)
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayCluster",
@@ -111,7 +116,7 @@ def ray_cluster_manifest(
                     "valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}
                 },
             },
-            "headGroupSpec": _probed(_head(spec, image, labels), ray_version),
+            "headGroupSpec": head,
             "workerGroupSpecs": [_probed(_workers(spec, image, labels), ray_version)],
         },
     }

@@ -58,8 +58,6 @@ OLDEST_KUBERNETES = Version(1, 30)
 OLDEST_VCLUSTER = Version(0, 34)
 OLDEST_KUBERAY = Version(1, 3)
 """The first with gcsFaultToleranceOptions."""
-OLDEST_VOLCANO = Version(1, 12, 4)
-"""CVE-2026-44247 is fixed in 1.12.4, 1.13.3 and 1.14.2."""
 OLDEST_RAY = Version(2, 52)
 """CVE-2025-62593 (remote code execution through a browser) is fixed in 2.52."""
 
@@ -73,14 +71,23 @@ class VersionProblem:
 
 
 def find_version_problems(
-    *, kubernetes: str, vcluster: str, kuberay: str, volcano: str, ray: str
+    *,
+    kubernetes: str,
+    vcluster: str,
+    kuberay: str,
+    scheduler: str,
+    oldest_scheduler: Version,
+    ray: str,
 ) -> list[VersionProblem]:
-    """What is wrong with this set of versions; empty when nothing is known against it."""
+    """What is wrong with this set of versions; empty when nothing is known against it.
+
+    `oldest_scheduler` is what `atoll.domain.schedulers` says of the scheduler that was chosen.
+    """
     floors = {
         "kubernetes": (kubernetes, OLDEST_KUBERNETES),
         "vcluster": (vcluster, OLDEST_VCLUSTER),
         "kuberay": (kuberay, OLDEST_KUBERAY),
-        "scheduler": (volcano, OLDEST_VOLCANO),
+        "scheduler": (scheduler, oldest_scheduler),
         "ray": (ray, OLDEST_RAY),
     }
     found = [p for part, (text, floor) in floors.items() for p in _below(part, text, floor)]

@@ -201,6 +201,7 @@ async def _manifest(parts: Parts, asked: AskedVirtualCluster, wanted: RayCluster
         wanted,
         team=spec.team,
         virtual_cluster=asked.name,
+        scheduler=profile.scheduler.name,
         ray_version=profile.ray.version,
         image=ray_image(profile.ray.image, profile.ray.version, profile.registry),
     )

@@ -20,6 +20,7 @@ REPOSITORIES = {
     "vcluster": "https://charts.loft.sh",
     "kuberay-operator": "https://ray-project.github.io/kuberay-helm/",
     "volcano": "https://volcano-sh.github.io/helm-charts",
+    "yunikorn": "https://apache.github.io/yunikorn-release",
 }
 KUBERNETES_IMAGE = "ghcr.io/loft-sh/kubernetes"
 RAY_IMAGE = "docker.io/rayproject/ray"
@@ -99,12 +100,18 @@ class Bundle:
         return None
 
     def profiles(self) -> list[Manifest]:
-        """Profile `default` of the newest versions, and `previous` of those before, if any."""
+        """Profile `default` of the newest versions, `previous` of those before, if any, and
+        `yunikorn`, the newest with that scheduler, if its chart is there.
+        """
         newest = self._spec(0)
         made = [_profile("default", newest, "The newest tested versions")]
         before = self._spec(1)
         if before != newest:
             made.append(_profile("previous", before, "The versions before the newest"))
+        if any(chart.name == "yunikorn" for chart in self.charts):
+            other = {"name": "yunikorn", "chart": self._chart("yunikorn", 0)}
+            words = "The newest tested versions, with YuniKorn instead of Volcano"
+            made.append(_profile("yunikorn", {**newest, "scheduler": other}, words))
         return made
 
     def _spec(self, back: int) -> Manifest:
@@ -145,14 +152,12 @@ class Bundle:
 def needed_images(spec: Mapping[str, Any]) -> list[str]:
     """References of every image that virtual clusters of a profile's spec start."""
     kubernetes, ray = spec["kubernetes"], spec["ray"]
-    volcano = spec["scheduler"]["chart"]["version"]
     minor = ".".join(kubernetes["version"].split(".")[:2])
     images = [
         f"ghcr.io/loft-sh/vcluster-oss:{spec['vcluster']['chart']['version']}",
         f"{kubernetes.get('image', KUBERNETES_IMAGE)}:v{kubernetes['version']}",
         f"quay.io/kuberay/operator:v{spec['kuberay']['chart']['version']}",
-        f"docker.io/volcanosh/vc-scheduler:v{volcano}",
-        f"docker.io/volcanosh/vc-controller-manager:v{volcano}",
+        *_scheduler_images(spec["scheduler"]),
         f"{ray.get('image', RAY_IMAGE)}:{ray['version']}",
         spec.get("redis", {}).get("image", f"{REDIS_IMAGE}:7"),
         REWRITE_IMAGE,
@@ -160,6 +165,14 @@ def needed_images(spec: Mapping[str, Any]) -> list[str]:
     if minor in COREDNS:
         images.append(f"docker.io/coredns/coredns:{COREDNS[minor]}")
     return images
+
+
+def _scheduler_images(part: Mapping[str, Any]) -> list[str]:
+    version = part["chart"]["version"]
+    if part.get("name", "volcano") == "yunikorn":
+        return [f"docker.io/apache/yunikorn:scheduler-{version}", "registry.k8s.io/pause:3.10"]
+    programs = ("vc-scheduler", "vc-controller-manager")
+    return [f"docker.io/volcanosh/{program}:v{version}" for program in programs]
 
 
 def sha256(path: Path) -> str:

@@ -102,14 +102,18 @@ def team_values(
 
 
 def _may_choose(team: TeamRead, profile: ProfileRead) -> bool:
-    return not profile.spec.retired and (
-        not team.spec.profiles or profile.name in team.spec.profiles
+    named, schedulers = team.spec.profiles, team.spec.schedulers
+    return (
+        not profile.spec.retired
+        and (not named or profile.name in named)
+        and (not schedulers or profile.spec.scheduler.name in schedulers)
     )
 
 
 def _profile_words(profile: ProfileRead) -> str:
     spec = profile.spec
-    return f"{profile.name}: Kubernetes {spec.kubernetes.version}, Ray {spec.ray.version}"
+    words = f"{profile.name}: Kubernetes {spec.kubernetes.version}, Ray {spec.ray.version}"
+    return words if spec.scheduler.name == "volcano" else f"{words}, {spec.scheduler.name}"
 
 
 def virtual_cluster_values(

@@ -41,10 +41,14 @@ class KuberayPart(Model):
     chart: Chart
 
 
+SchedulerName = Literal["volcano", "yunikorn"]
+"""The names of `atoll.domain.schedulers.SCHEDULERS`."""
+
+
 class SchedulerPart(Model):
     """The gang scheduler."""
 
-    name: Literal["volcano"] = "volcano"
+    name: SchedulerName = "volcano"
     chart: Chart
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from atoll.domain.quantities import Quantity
 from atoll.resources.meta import Condition, Model, Resource
+from atoll.resources.profiles import SchedulerName
 
 Role = Literal["owner", "member", "viewer"]
 
@@ -38,6 +39,10 @@ class TeamSpec(Model):
     )
     profiles: list[str] = Field(
         default_factory=list, description="Profiles the team may choose; empty means all"
+    )
+    schedulers: list[SchedulerName] = Field(
+        default_factory=list,
+        description="Gang schedulers the team's profiles may have; empty means all",
     )
 
 

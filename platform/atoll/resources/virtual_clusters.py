@@ -71,6 +71,7 @@ class VirtualClusterStatus(Model):
     namespace: str | None = None
     nodes: list[str] = Field(default_factory=list)
     kubernetes_version: str | None = None
+    scheduler: str | None = Field(None, description="The gang scheduler it was let in with")
     used: dict[str, Quantity] = Field(
         default_factory=dict, description="Use on the host, from the namespace's ResourceQuota"
     )

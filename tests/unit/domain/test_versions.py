@@ -1,9 +1,12 @@
 """Versions: order, and which sets are refused."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atoll.domain.schedulers import VOLCANO
 from atoll.domain.versions import (
     Version,
     find_version_problems,
@@ -11,8 +14,9 @@ from atoll.domain.versions import (
     parse_version,
 )
 
-GOOD = {
-    "kubernetes": "1.36.3", "vcluster": "0.36.1", "kuberay": "1.7.0", "volcano": "1.15.1", "ray": "2.60.0",
+GOOD: dict[str, Any] = {
+    "kubernetes": "1.36.3", "vcluster": "0.36.1", "kuberay": "1.7.0", "scheduler": "1.15.1",
+    "oldest_scheduler": VOLCANO.oldest, "ray": "2.60.0",
 }  # fmt: skip
 
 
@@ -46,7 +50,7 @@ def test_a_good_set() -> None:
         ({"kubernetes": "1.29.9"}, "kubernetes"),
         ({"vcluster": "0.33.9"}, "vcluster"),
         ({"kuberay": "1.2.9"}, "kuberay"),
-        ({"volcano": "1.12.3"}, "scheduler"),
+        ({"scheduler": "1.12.3"}, "scheduler"),
         ({"ray": "2.51.9"}, "ray"),
         ({"ray": "nightly"}, "ray"),
         ({"kubernetes": "1.33.4", "vcluster": "0.35.2"}, "vcluster"),

@@ -76,6 +76,18 @@ class TestProfiles:
         one = make(tmp_path / "b", [CHARTS[0], CHARTS[1], CHARTS[3]], [IMAGES[0], IMAGES[2]])
         assert [p["metadata"]["name"] for p in Bundle.read(one).profiles()] == ["default"]
 
+    def test_another_scheduler_has_a_profile_where_its_chart_is(self, tmp_path: Path) -> None:
+        charts = [CHARTS[0], CHARTS[1], CHARTS[3], ("yunikorn", "1.9.0")]
+        default, other = Bundle.read(make(tmp_path / "b", charts, IMAGES[1:])).profiles()
+        assert other["metadata"]["name"] == "yunikorn"
+        assert ProfileSpec.model_validate(other["spec"]).scheduler.name == "yunikorn"
+        assert other["spec"]["scheduler"]["chart"]["version"] == "1.9.0"
+        assert {**other["spec"], "scheduler": 0, "description": 0} == {
+            **default["spec"], "scheduler": 0, "description": 0,
+        }  # fmt: skip
+        ours = set(needed_images(other["spec"])) - set(needed_images(default["spec"]))
+        assert ours == {"docker.io/apache/yunikorn:scheduler-1.9.0", "registry.k8s.io/pause:3.10"}
+
     def test_charts_alone(self, tmp_path: Path) -> None:
         profiles = Bundle.read(make(tmp_path / "b", CHARTS, [])).profiles()
         assert all(ProfileSpec.model_validate(p["spec"]).ray.version for p in profiles)

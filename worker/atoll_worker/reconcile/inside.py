@@ -1,5 +1,6 @@
 """Objects of ours inside a virtual cluster, made by pure functions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from atoll.cluster.client import Object
@@ -83,14 +84,6 @@ def _binding(name: str, account: str, role: str, labels: dict[str, str]) -> Obje
     }
 
 
-def queue_manifest(name: str, capability: dict[str, str], labels: dict[str, str]) -> Object:
-    """The team's Volcano queue; `capability` is its hard cap (empty = none)."""
-    spec: dict[str, Any] = {"weight": 1, "reclaimable": False}
-    if capability:
-        spec["capability"] = capability
-    return {**_object("scheduling.volcano.sh/v1beta1", "Queue", name, labels), "spec": spec}
-
-
 _RAY_RULES = [
     {
         "apiGroups": ["ray.io"],
@@ -101,20 +94,22 @@ _RAY_RULES = [
 ]
 
 
-def policy_manifests(queue: str, labels: dict[str, str], *, mutate: bool) -> list[Object]:
+def policy_manifests(
+    required: Mapping[str, str], labels: dict[str, str], *, mutate: bool
+) -> list[Object]:
     """Admission inside: every Ray workload is in the team's queue, whoever makes it.
 
-    `mutate` adds the label where the Kubernetes version serves MutatingAdmissionPolicy as v1 (1.36);
-    validation holds in any case.
+    `required` are the labels it must carry: label -> the value, as a CEL expression (see
+    `SchedulerAdapter.label_rules`). `mutate` adds them where the Kubernetes version serves
+    MutatingAdmissionPolicy as v1 (1.36); validation holds in any case.
     """
-    made = [_validating(queue, labels), _policy_binding("Validating", labels)]
+    made = [_validating(required, labels), _policy_binding("Validating", labels)]
     if mutate:
-        made += [_mutating(queue, labels), _policy_binding("Mutating", labels)]
+        made += [_mutating(required, labels), _policy_binding("Mutating", labels)]
     return made
 
 
-def _validating(queue: str, labels: dict[str, str]) -> Object:
-    has = "has(object.metadata.labels) && 'volcano.sh/queue-name' in object.metadata.labels"
+def _validating(required: Mapping[str, str], labels: dict[str, str]) -> Object:
     return {
         **_object(
             "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "atoll-ray", labels
@@ -122,22 +117,24 @@ def _validating(queue: str, labels: dict[str, str]) -> Object:
         "spec": {
             "failurePolicy": "Fail",
             "matchConstraints": {"resourceRules": _RAY_RULES},
-            "validations": [
-                {
-                    "expression": f"{has} && object.metadata.labels['volcano.sh/queue-name'] == '{queue}'",
-                    "message": f"Set the label volcano.sh/queue-name to {queue}: Ray workloads run "
-                    "gang-scheduled in their team's queue.",
-                    "reason": "Forbidden",
-                }
-            ],
+            "validations": [_carries(label, value) for label, value in required.items()],
         },
     }
 
 
-def _mutating(queue: str, labels: dict[str, str]) -> Object:
-    expression = (
-        'Object{metadata: Object.metadata{labels: {"volcano.sh/queue-name": "' + queue + '"}}}'
-    )
+def _carries(label: str, value: str) -> dict[str, str]:
+    held = f"has(object.metadata.labels) && '{label}' in object.metadata.labels"
+    return {
+        "expression": f"{held} && object.metadata.labels['{label}'] == {value}",
+        "messageExpression": f"'Set the label {label} to ' + {value} + ': Ray workloads run "
+        "gang-scheduled in the queue of their team.'",
+        "reason": "Forbidden",
+    }
+
+
+def _mutating(required: Mapping[str, str], labels: dict[str, str]) -> Object:
+    pairs = ", ".join(f"'{label}': {value}" for label, value in required.items())
+    expression = "Object{metadata: Object.metadata{labels: {" + pairs + "}}}"
     return {
         **_object(
             "admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", "atoll-ray", labels

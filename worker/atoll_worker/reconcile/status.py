@@ -140,6 +140,7 @@ def next_status(
         namespace=facts.get("namespace", old.namespace),
         nodes=facts.get("nodes", old.nodes),
         kubernetes_version=facts.get("kubernetes_version", old.kubernetes_version),
+        scheduler=facts.get("scheduler", old.scheduler),
         used=facts.get("used", old.used),
         failures=failures,
         retry_at=_retry_at(result, failures, now, jitter),

@@ -108,24 +108,6 @@ def kuberay_values(profile: Profile) -> dict[str, Any]:
     }
 
 
-def volcano_values(profile: Profile) -> dict[str, Any]:
-    """Values of the Volcano chart: scheduler and controller, no webhooks that could block pods."""
-    basic: dict[str, Any] = {"image_pull_policy": "IfNotPresent"}
-    if profile.spec.registry:
-        basic["image_registry"] = profile.spec.registry
-    small = {
-        "requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"},
-    }  # fmt: skip
-    return {
-        "basic": basic,
-        "custom": {
-            "admission_enable": False,
-            "scheduler_resources": small,
-            "controller_resources": small,
-        },
-    }
-
-
 _OWN_PODS = {"cpu": "400m", "memory": "1Gi", "pods": "8", "services": "12", "storage": "0"}
 """What DNS, operator, scheduler and a restarting pod of ours may hold, beside what the profile says."""
 

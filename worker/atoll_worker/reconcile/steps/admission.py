@@ -1,8 +1,11 @@
 """The team and the profile exist, and the team's quota has room."""
 
+from typing import Any
+
 from atoll.cluster.kinds import TEAM
 from atoll.cluster.reservations import entries_of, limits_of
 from atoll.domain.quotas import demand, missing_resources
+from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
 from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Reserve, Wait
 from atoll_worker.reconcile.scope import Scope
@@ -44,6 +47,13 @@ class Admission(Step):
                 permanent=True,
                 who="you",
             )
+        problem = scheduler_problem(
+            scope.profile.spec.scheduler.name, mode=spec.mode, team=spec.team,
+            allowed=scope.team.spec.schedulers, present=scope.vc.status.scheduler,
+        )  # fmt: skip
+        if problem:
+            words = f"Profile {spec.profile!r} {problem.text}."
+            return Failed(problem.reason, words, permanent=True, who="team owner")
         if spec.mode == "shared":
             return Failed(
                 "SharedModeMissing",
@@ -69,6 +79,12 @@ class Admission(Step):
         if seen != self._wanted(scope):
             return Wait("Reserving", "The reservation is not written yet")
         return Done("The team's quota has room")
+
+    def facts(self, scope: Scope, seen: dict[str, str] | None) -> dict[str, Any]:
+        """The scheduler it is let in with is the one it keeps."""
+        if self._refusal(scope) or seen != self._wanted(scope):
+            return {}
+        return {"scheduler": scope.versions.spec.scheduler.name}
 
     async def remains(self, scope: Scope) -> dict[str, str] | None:
         return await self.observe(scope)

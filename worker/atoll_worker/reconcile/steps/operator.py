@@ -1,6 +1,6 @@
 """KubeRay inside the virtual cluster, in the version of its profile."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from atoll.cluster.kinds import DEPLOYMENT
 from atoll.domain.names import SYSTEM_NAMESPACE
@@ -16,8 +16,14 @@ class InsideRelease(Step):
     """A chart in the virtual cluster, judged by its deployments. Gone with the namespace."""
 
     needs = ("AccessReady",)
-    release: ClassVar[str]
-    deployments: ClassVar[tuple[str, ...]]
+
+    def release(self, scope: Scope) -> str:
+        """Name of the release."""
+        raise NotImplementedError
+
+    def deployments(self, scope: Scope) -> tuple[str, ...]:
+        """The deployments it is judged by."""
+        raise NotImplementedError
 
     def chart(self, scope: Scope) -> Chart:
         """The chart, of the profile."""
@@ -29,17 +35,18 @@ class InsideRelease(Step):
 
     async def observe(self, scope: Scope) -> Seen:
         inside = await scope.inside()
-        release = await scope.releases.find(inside, self.release, SYSTEM_NAMESPACE)
-        found = [await inside.find(DEPLOYMENT, name, SYSTEM_NAMESPACE) for name in self.deployments]
+        release = await scope.releases.find(inside, self.release(scope), SYSTEM_NAMESPACE)
+        names = self.deployments(scope)
+        found = [await inside.find(DEPLOYMENT, name, SYSTEM_NAMESPACE) for name in names]
         return Seen(release, tuple(found))
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
-        chart = self.chart(scope)
-        install = Install(self.release, SYSTEM_NAMESPACE, chart, self.values(scope), inside=True)
+        chart, values = self.chart(scope), self.values(scope)
+        install = Install(self.release(scope), SYSTEM_NAMESPACE, chart, values, inside=True)
         return install_when_needed(scope, seen.release, chart, install)
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
-        for name, workload in zip(self.deployments, seen.workloads, strict=True):
+        for name, workload in zip(self.deployments(scope), seen.workloads, strict=True):
             waiting = not_ready(workload, name)
             if waiting:
                 return waiting
@@ -51,8 +58,12 @@ class Operator(InsideRelease):
     """The Ray operator."""
 
     name, title, condition = "operator", "Install KubeRay", "OperatorReady"
-    release = "kuberay-operator"
-    deployments = ("kuberay-operator",)
+
+    def release(self, scope: Scope) -> str:
+        return "kuberay-operator"
+
+    def deployments(self, scope: Scope) -> tuple[str, ...]:
+        return ("kuberay-operator",)
 
     def chart(self, scope: Scope) -> Chart:
         return scope.versions.spec.kuberay.chart

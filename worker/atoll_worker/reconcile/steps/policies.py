@@ -6,6 +6,8 @@ from atoll.cluster.kinds import kind_of
 from atoll.domain.names import queue_name
 from atoll_worker.reconcile.inside import policy_manifests
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Wait
+from atoll_worker.reconcile.schedulers import adapter_of
+from atoll_worker.reconcile.schedulers.policies import gang_policies
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
@@ -22,9 +24,12 @@ class Policies(Step):
     def _manifests(self, scope: Scope) -> list[Object]:
         major, minor = scope.versions.spec.kubernetes.version.split(".")[:2]
         mutate = (int(major), int(minor)) >= MUTATING_SINCE
-        return policy_manifests(
-            queue_name(scope.vc.spec.team), scope.labels(self.name), mutate=mutate
-        )
+        adapter, labels = adapter_of(scope.versions), scope.labels(self.name)
+        required = adapter.label_rules(queue_name(scope.vc.spec.team))
+        return [
+            *policy_manifests(required, labels, mutate=mutate),
+            *gang_policies(adapter.facts, labels, mutate=mutate),
+        ]
 
     async def observe(self, scope: Scope) -> list[Object]:
         inside = await scope.inside()

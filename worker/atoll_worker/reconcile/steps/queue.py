@@ -2,11 +2,11 @@
 
 from atoll.cluster.client import InitializingError, Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import QUEUE
+from atoll.cluster.kinds import kind_of
 from atoll.domain.names import queue_name
 from atoll.errors import NotFoundError
-from atoll_worker.reconcile.inside import queue_manifest
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Wait
+from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
@@ -25,21 +25,23 @@ class Queue(Step):
 
     async def observe(self, scope: Scope) -> Seen:
         inside = await scope.inside()
+        manifest = self._manifest(scope)
+        meta = manifest["metadata"]
         try:
-            found = await inside.items(QUEUE)
+            found = await inside.items(kind_of(manifest), meta.get("namespace"))
         except (NotFoundError, InitializingError):
             return False, None
-        name = queue_name(scope.vc.spec.team)
-        return True, next((q for q in found if q["metadata"]["name"] == name), None)
+        return True, next((q for q in found if q["metadata"]["name"] == meta["name"]), None)
 
     def _manifest(self, scope: Scope) -> Object:
         quota = scope.vc.spec.quota
-        capability = {
+        capped = {
             resource: amount
             for resource, amount in quota.items()
             if resource in _COUNTED or "/" in resource
         }
-        return queue_manifest(queue_name(scope.vc.spec.team), capability, scope.labels(self.name))
+        adapter, queue = adapter_of(scope.versions), queue_name(scope.vc.spec.team)
+        return adapter.queue_spec(queue, capped, scope.labels(self.name))
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         served, queue = seen
@@ -52,4 +54,4 @@ class Queue(Step):
             return Wait("WaitingForScheduler", "The scheduler's resources are not served yet")
         if queue is None:
             return Wait("Making", "The queue is not there yet")
-        return Done(queue["metadata"]["name"])
+        return Done(queue_name(scope.vc.spec.team))

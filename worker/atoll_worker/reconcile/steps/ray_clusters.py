@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 from atoll.cluster.client import InitializingError, Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import POD_GROUP, RAY_CLUSTER, RAY_JOB, RAY_SERVICE, Kind
-from atoll.domain.names import RAY_NAMESPACE, pod_group_name
+from atoll.cluster.kinds import RAY_CLUSTER, RAY_JOB, RAY_SERVICE, Kind
+from atoll.domain.names import RAY_NAMESPACE
 from atoll.domain.ray_clusters import ray_cluster_manifest, ray_image
 from atoll.errors import NotFoundError, UnavailableError
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
+from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
@@ -41,12 +42,16 @@ class RayClusters(Step):
         except (NotFoundError, InitializingError):
             return Seen(False, {}, {})
         clusters = {c["metadata"]["name"]: c for c in found}
-        gangs = {}
-        for name in (wanted.name for wanted in scope.vc.spec.ray_clusters):
-            if _state(clusters.get(name)) != "ready":
-                group = await inside.find(POD_GROUP, pod_group_name(name), RAY_NAMESPACE)
-                gangs[name] = _words(group)
-        return Seen(True, clusters, gangs)
+        wanted = [one.name for one in scope.vc.spec.ray_clusters]
+        waiting = [name for name in wanted if _state(clusters.get(name)) != "ready"]
+        if not waiting:
+            return Seen(True, clusters, {})
+        adapter = adapter_of(scope.versions)
+        try:
+            told = await inside.items(adapter.told_by, RAY_NAMESPACE)
+        except (NotFoundError, InitializingError):
+            told = []
+        return Seen(True, clusters, {name: adapter.explain(name, told) for name in waiting})
 
     def _manifests(self, scope: Scope) -> list[Object]:
         spec = scope.versions.spec
@@ -57,6 +62,7 @@ class RayClusters(Step):
                 wanted,
                 team=scope.vc.spec.team,
                 virtual_cluster=scope.vc.name,
+                scheduler=spec.scheduler.name,
                 ray_version=spec.ray.version,
                 image=image,
             )
@@ -140,13 +146,3 @@ def _state(cluster: Object | None) -> str:
     if cluster and status.get("observedGeneration", 0) < cluster["metadata"].get("generation", 0):
         return "pending"
     return str(status.get("state") or "pending")
-
-
-def _words(group: Object | None) -> str:
-    conditions = ((group or {}).get("status") or {}).get("conditions") or []
-    said = [
-        c.get("message", "")
-        for c in conditions
-        if c.get("type") == "Unschedulable" and c.get("status") == "True"
-    ]
-    return str(said[-1]) if said else ""

@@ -3,20 +3,24 @@
 from typing import Any
 
 from atoll.resources.profiles import Chart
+from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.steps.operator import InsideRelease
-from atoll_worker.reconcile.values import volcano_values
 
 
 class Scheduler(InsideRelease):
-    """Volcano: scheduler and controller, without webhooks."""
+    """The one the profile names, as its adapter wants it installed."""
 
     name, title, condition = "scheduler", "Install the gang scheduler", "SchedulerReady"
-    release = "volcano"
-    deployments = ("volcano-scheduler", "volcano-controllers")
+
+    def release(self, scope: Scope) -> str:
+        return adapter_of(scope.versions).release
+
+    def deployments(self, scope: Scope) -> tuple[str, ...]:
+        return adapter_of(scope.versions).deployments
 
     def chart(self, scope: Scope) -> Chart:
         return scope.versions.spec.scheduler.chart
 
     def values(self, scope: Scope) -> dict[str, Any]:
-        return volcano_values(scope.versions)
+        return adapter_of(scope.versions).values(scope.versions)

@@ -1,0 +1,118 @@
+"""The gang schedulers a profile may name, and what a Ray workload must carry for each of them.
+
+How one is installed and asked is the worker's part: `atoll_worker.reconcile.schedulers`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from atoll.domain.versions import Version
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """What everybody must know of one gang scheduler."""
+
+    name: str
+    """As profiles write it; also KubeRay's `batchScheduler.name` and the pods' `schedulerName`."""
+    oldest: Version
+    """Oldest chart version that is known to work."""
+    queue_label: str
+    """The label of a Ray workload that names its queue."""
+    queue_prefix: str = ""
+    """What stands before a queue's name in that label."""
+    fixed_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that every Ray workload carries, whatever its queue."""
+    identity_label: str = ""
+    """The label that tells one gang from another, where the scheduler needs one."""
+    head_annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations that the template of every Ray head carries."""
+    gang_annotation: str = ""
+    """An annotation of Ray workloads that KubeRay writes to make the gang, and nobody else may."""
+    shared: bool = False
+    """Whether the host can run it for shared virtual clusters: their gangs are mirrored there."""
+
+    def queue_value(self, queue: str) -> str:
+        """The value of `queue_label` for a queue."""
+        return f"{self.queue_prefix}{queue}"
+
+    def labels(self, queue: str, namespace: str, name: str) -> dict[str, str]:
+        """The labels that make the Ray workload `namespace`/`name` one gang in `queue`."""
+        made = {self.queue_label: self.queue_value(queue), **self.fixed_labels}
+        if self.identity_label:
+            made[self.identity_label] = f"{namespace}.{name}"
+        return made
+
+
+VOLCANO = Scheduler(
+    name="volcano",
+    # CVE-2026-44247 is fixed in 1.12.4, 1.13.3 and 1.14.2.
+    oldest=Version(1, 12, 4),
+    queue_label="volcano.sh/queue-name",
+    shared=True,
+)
+
+YUNIKORN = Scheduler(
+    name="yunikorn",
+    # The line that was tried; it is the first that is built on Kubernetes 1.35.
+    oldest=Version(1, 9, 0),
+    queue_label="yunikorn.apache.org/queue",
+    queue_prefix="root.",
+    fixed_labels={"ray.io/gang-scheduling-enabled": "true"},
+    identity_label="yunikorn.apache.org/app-id",
+    # Soft, YuniKorn's default, starts a part of the gang when the whole has not fitted for a while.
+    head_annotations={
+        "yunikorn.apache.org/schedulingPolicyParameters": "placeholderTimeoutInSeconds=600 "
+        "gangSchedulingStyle=Hard"
+    },
+    gang_annotation="yunikorn.apache.org/task-groups",
+)
+
+SCHEDULERS: Mapping[str, Scheduler] = {one.name: one for one in (VOLCANO, YUNIKORN)}
+
+
+@dataclass(frozen=True)
+class SchedulerProblem:
+    """Why a virtual cluster cannot have the scheduler of a profile, with the way out."""
+
+    reason: str
+    """One PascalCase word, for conditions."""
+    text: str
+    """The rest of a sentence that begins with the profile."""
+
+
+def scheduler_problem(
+    name: str, *, mode: str, team: str, allowed: Sequence[str], present: str | None
+) -> SchedulerProblem | None:
+    """Why a virtual cluster of `team` in `mode` cannot have the scheduler `name`; None when it can.
+
+    `allowed`: the team's allow-list, empty for all. `present`: the scheduler it was let in with, which
+    it may keep whatever the list says now; None for a new one.
+    """
+    if present is not None and name != present:
+        return SchedulerProblem(
+            "SchedulerChanged",
+            f"has the scheduler {name}, and the virtual cluster has {present}: what runs cannot be "
+            f"handed over. Choose a profile with {present}, or make a new virtual cluster",
+        )
+    if mode == "shared" and not scheduler_named(name).shared:
+        able = ", ".join(one.name for one in SCHEDULERS.values() if one.shared)
+        return SchedulerProblem(
+            "SchedulerNotShared",
+            f"has the scheduler {name}, which schedules inside dedicated virtual clusters only. Choose "
+            f"mode dedicated, or a profile with {able}",
+        )
+    if present is None and allowed and name not in allowed:
+        return SchedulerProblem(
+            "SchedulerNotAllowed",
+            f"has the scheduler {name}, which team {team!r} may not use; it may use: "
+            f"{', '.join(allowed)}. Choose another profile, or ask an admin",
+        )
+    return None
+
+
+def scheduler_named(name: str) -> Scheduler:
+    """One of `SCHEDULERS`. Raises ValueError, naming those there are, for any other."""
+    if name not in SCHEDULERS:
+        raise ValueError(f"there is no scheduler {name!r}; there are {', '.join(SCHEDULERS)}")
+    return SCHEDULERS[name]

@@ -1,0 +1,54 @@
+"""What the reconciler asks of a gang scheduler. Pure: reading and writing stay with the steps."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from atoll.cluster.client import Object
+from atoll.cluster.kinds import Kind
+from atoll.domain.schedulers import Scheduler
+from atoll.resources.profiles import Profile
+
+
+class SchedulerAdapter(Protocol):
+    """One gang scheduler inside a virtual cluster. Implementations are frozen and without state.
+
+    KubeRay is told `facts.name` and then puts head and workers of a Ray cluster into one gang.
+    """
+
+    @property
+    def facts(self) -> Scheduler:
+        """Name, labels and oldest version: what others than the worker must know too."""
+
+    @property
+    def release(self) -> str:
+        """Name of the helm release."""
+
+    @property
+    def deployments(self) -> tuple[str, ...]:
+        """Deployments of the release; the scheduler works when all are ready."""
+
+    @property
+    def told_by(self) -> Kind:
+        """The kind of object in which the scheduler says why a gang waits; see `explain`."""
+
+    def values(self, profile: Profile) -> dict[str, Any]:
+        """Values of its chart. No webhooks: nothing that can be down may stand before a pod."""
+
+    def label_rules(self, queue: str) -> Mapping[str, str]:
+        """The labels that admission sets and demands on Ray workloads: label -> value in CEL.
+
+        For every workload they must come to the same as `facts.labels` does.
+        """
+
+    def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
+        """The manifest that makes the queue and caps it.
+
+        `quota`: resource name -> Kubernetes quantity, only resources that pods ask for (cpu, memory,
+        and names with a slash); what is not named is not capped.
+        """
+
+    def explain(self, ray_cluster: str, told: Sequence[Object]) -> str:
+        """Why a Ray cluster's gang waits, in the scheduler's words; empty when it says nothing.
+
+        `told`: all objects of kind `told_by` in the Ray cluster's namespace.
+        """

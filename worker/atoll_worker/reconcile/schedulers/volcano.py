@@ -1,0 +1,66 @@
+"""Volcano: PodGroups and Queues of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from atoll.cluster.client import Object
+from atoll.cluster.kinds import POD_GROUP, QUEUE, Kind
+from atoll.domain.names import pod_group_name
+from atoll.domain.schedulers import VOLCANO, Scheduler
+from atoll.resources.profiles import Profile
+
+
+@dataclass(frozen=True)
+class Volcano:
+    """Scheduler and controller of Volcano, without its webhooks."""
+
+    facts: Scheduler = VOLCANO
+    release: str = "volcano"
+    deployments: tuple[str, ...] = ("volcano-scheduler", "volcano-controllers")
+    told_by: Kind = POD_GROUP
+
+    def values(self, profile: Profile) -> dict[str, Any]:
+        """Pulls only what is not there, and asks for little."""
+        basic: dict[str, Any] = {"image_pull_policy": "IfNotPresent"}
+        if profile.spec.registry:
+            basic["image_registry"] = profile.spec.registry
+        small = {
+            "requests": {"cpu": "50m", "memory": "64Mi"},
+            "limits": {"cpu": "500m", "memory": "512Mi"},
+        }
+        return {
+            "basic": basic,
+            "custom": {
+                "admission_enable": False,
+                "scheduler_resources": small,
+                "controller_resources": small,
+            },
+        }
+
+    def label_rules(self, queue: str) -> Mapping[str, str]:
+        """The queue; the PodGroup is KubeRay's own doing."""
+        return {self.facts.queue_label: f"'{self.facts.queue_value(queue)}'"}
+
+    def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
+        """A Queue; `capability` is its hard cap."""
+        spec: dict[str, Any] = {"weight": 1, "reclaimable": False}
+        if quota:
+            spec["capability"] = dict(quota)
+        return {
+            "apiVersion": QUEUE.api_version,
+            "kind": QUEUE.kind,
+            "metadata": {"name": queue, "labels": labels},
+            "spec": spec,
+        }
+
+    def explain(self, ray_cluster: str, told: Sequence[Object]) -> str:
+        """The PodGroup's condition Unschedulable."""
+        name = pod_group_name(ray_cluster)
+        group = next((one for one in told if one["metadata"]["name"] == name), {})
+        said = [
+            condition.get("message", "")
+            for condition in (group.get("status") or {}).get("conditions") or []
+            if condition.get("type") == "Unschedulable" and condition.get("status") == "True"
+        ]
+        return str(said[-1]) if said else ""

@@ -1,0 +1,137 @@
+"""Apache YuniKorn: gangs by placeholder pods, queues in one ConfigMap, no kinds of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR
+from typing import Any
+
+import yaml
+
+from atoll.cluster.client import Object
+from atoll.cluster.kinds import POD, Kind
+from atoll.domain.names import RAY_NAMESPACE, SYSTEM_NAMESPACE
+from atoll.domain.quantities import parse_quantity
+from atoll.domain.ray_clusters import mirrored
+from atoll.domain.schedulers import YUNIKORN, Scheduler
+from atoll.resources.profiles import Profile
+
+IMAGE, PLACEHOLDER_IMAGE = "docker.io/apache/yunikorn", "registry.k8s.io/pause:3.10"
+_PLACEHOLDER = "internal.yunikorn.apache.org/placeholder"
+_OWNER_JOBS = "object.metadata.ownerReferences.filter(o, o.kind == 'RayJob')"
+
+
+@dataclass(frozen=True)
+class YuniKorn:
+    """Its scheduler, without its admission controller (a webhook) and its web pages."""
+
+    facts: Scheduler = YUNIKORN
+    release: str = "yunikorn"
+    deployments: tuple[str, ...] = ("yunikorn-scheduler",)
+    told_by: Kind = POD
+
+    def values(self, profile: Profile) -> dict[str, Any]:
+        """The image's tag follows the chart's version, as upstream releases them."""
+        registry, version = profile.spec.registry, profile.spec.scheduler.chart.version
+        return {
+            "embedAdmissionController": False,
+            "enableWebService": False,
+            "image": {
+                "repository": mirrored(IMAGE, registry),
+                "tag": f"scheduler-{version.removeprefix('v')}",
+                "pullPolicy": "IfNotPresent",
+            },
+            "resources": {
+                "requests": {"cpu": "100m", "memory": "128Mi"},
+                "limits": {"cpu": "1", "memory": "1Gi"},
+            },
+            "yunikornDefaults": {
+                "service.placeholderImage": mirrored(PLACEHOLDER_IMAGE, registry),
+            },
+        }
+
+    def label_rules(self, queue: str) -> Mapping[str, str]:
+        """Queue, gang, and an application of its own for each workload.
+
+        KubeRay puts the submitter of a RayJob into the gang of its Ray cluster, so these two share
+        the job's. A workload without a name yet (generateName) gets none and is refused.
+        """
+        facts = self.facts
+        name = "(has(object.metadata.name) ? object.metadata.name : '')"
+        owned = f"has(object.metadata.ownerReferences) && {_OWNER_JOBS}.size() > 0"
+        gang = f"({owned} ? {_OWNER_JOBS}[0].name : {name})"
+        return {
+            facts.queue_label: f"'{facts.queue_value(queue)}'",
+            **{label: f"'{value}'" for label, value in facts.fixed_labels.items()},
+            facts.identity_label: f"(object.metadata.namespace + '.' + {gang})",
+        }
+
+    def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
+        """The ConfigMap that YuniKorn reads, and reads again when it changes.
+
+        One leaf below root and no other may be made, so whatever a pod says, it is this queue or
+        none. First come, first served: of two gangs that reserve, the older gets its places first.
+        """
+        leaf: dict[str, Any] = {"name": queue, "properties": {"application.sort.policy": "fifo"}}
+        if quota:
+            leaf["resources"] = {"max": dict(_maximum(name, quota[name]) for name in quota)}
+        partition = {
+            "name": "default",
+            "placementrules": [{"name": "provided", "create": False}],
+            "queues": [{"name": "root", "submitacl": "*", "queues": [leaf]}],
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": "yunikorn-configs",
+                "namespace": SYSTEM_NAMESPACE,
+                "labels": labels,
+            },
+            "data": {"queues.yaml": yaml.safe_dump({"partitions": [partition]}, sort_keys=True)},
+        }
+
+    def explain(self, ray_cluster: str, told: Sequence[Object]) -> str:
+        """How many places are reserved, and what the scheduler says of one that is not.
+
+        Reservations are placeholder pods; a gang that was refused as a whole has failed pods.
+        """
+        application = self.facts.labels("", RAY_NAMESPACE, ray_cluster)[self.facts.identity_label]
+        mine = [pod for pod in told if _application(pod) == application]
+        refused = [_refusal(pod) for pod in mine if _refusal(pod)]
+        if refused:
+            return refused[-1]
+        places = [pod for pod in mine if _note(pod, _PLACEHOLDER) == "true"]
+        waiting = [pod for pod in places if not pod["spec"].get("nodeName")]
+        if not waiting:
+            return ""
+        said = next((words for pod in waiting if (words := _words(pod))), "no reason given")
+        return f"{len(places) - len(waiting)} of {len(places)} places reserved; {said}"
+
+
+def _maximum(resource: str, amount: str) -> tuple[str, str]:
+    """A line of `max` as YuniKorn writes amounts: whole numbers, the cores in thousandths."""
+    value = parse_quantity(amount)
+    if resource == "cpu":
+        return "vcore", f"{(value * 1000).to_integral_value(ROUND_FLOOR)}m"
+    return resource, str(value.to_integral_value(ROUND_FLOOR))
+
+
+def _application(pod: Object) -> str:
+    labels = pod["metadata"].get("labels") or {}
+    return str(labels.get(YUNIKORN.identity_label) or labels.get("applicationId") or "")
+
+
+def _note(pod: Object, annotation: str) -> str:
+    return str((pod["metadata"].get("annotations") or {}).get(annotation, ""))
+
+
+def _refusal(pod: Object) -> str:
+    status = pod.get("status") or {}
+    known = ("ApplicationRejected", "ResourceReservationTimeout")
+    return str(status.get("message", "")).strip() if status.get("reason") in known else ""
+
+
+def _words(pod: Object) -> str:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    said = [c.get("message", "") for c in conditions if c.get("type") == "PodScheduled"]
+    return str(said[-1]) if said else ""
