@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,14 @@ class Site:
 
 
 def children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    direct = [int(p) for p in path.read_text().split()] if path.exists() else []
+    """All that a process has started, and what these have; each thread counts its own children."""
+    threads: list[Path] = []
+    with suppress(OSError):  # it may end while we look
+        threads += Path(f"/proc/{pid}/task").iterdir()
+    direct: list[int] = []
+    for thread in threads:
+        with suppress(OSError):
+            direct += [int(p) for p in (thread / "children").read_text().split()]
     return [d for child in direct for d in (child, *children(child))]
 
 
