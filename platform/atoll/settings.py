@@ -1,10 +1,11 @@
 """Every setting, from the environment (`ATOLL_` prefix) or its default. Read once per process."""
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Reach = Literal["service", "cluster-ip", "kubeconfig"]
@@ -41,6 +42,12 @@ class Settings(BaseSettings):
         "service",
         description="How the worker and gateway reach a virtual cluster: its Service's DNS name, its "
         "ClusterIP (from a node), or the address in its kubeconfig (sandbox)",
+    )
+
+    api_server_from: str = Field(
+        "",
+        description="More address blocks, by commas, from which virtual API servers are reached beside "
+        "their own namespace and the platform's",
     )
 
     api_url: str = Field(
@@ -93,6 +100,12 @@ class Settings(BaseSettings):
         None, description="Folder where a process writes its port file"
     )
     log_level: str = "INFO"
+
+    @field_validator("api_server_from")
+    @classmethod
+    def _blocks(cls, text: str) -> str:
+        """Address blocks, each in its usual form; ValueError names one that is none."""
+        return ",".join(str(ip_network(b.strip())) for b in text.split(",") if b.strip())
 
     def admin_token_value(self) -> str | None:
         """The admin token from the setting or its file."""

@@ -166,7 +166,7 @@ def test_the_worker_can_install_the_real_vcluster_chart(tenant: str, kubectl: Ku
             "statefulSet": {"image": {"repository": "loft-sh/vcluster-oss"}},
             "distro": {"k8s": {"scheduler": {"enabled": True}}},
         },
-        "sync": {"fromHost": {
+        "sync": {"toHost": {"podDisruptionBudgets": {"enabled": True}}, "fromHost": {
             "nodes": {"enabled": True, "selector": {"labels": {"atoll.dev/virtual-cluster": "charts"}}},
             "priorityClasses": {"enabled": True}, "runtimeClasses": {"enabled": True},
             "ingressClasses": {"enabled": True},

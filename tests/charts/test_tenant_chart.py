@@ -114,6 +114,36 @@ def test_redis_is_reached_by_ray_pods_of_its_own_virtual_cluster_and_the_platfor
     assert "egress" not in redis
 
 
+def test_the_virtual_api_server_is_reached_by_its_own_pods_and_the_platform_only() -> None:
+    (rule,) = policies()["control-plane"]["ingress"]
+    workloads, itself, platform = rule["from"]
+    assert workloads == {"podSelector": {"matchLabels": {"vcluster.loft.sh/managed-by": "lab"}}}
+    assert itself == {"podSelector": {"matchLabels": {"app": "vcluster", "release": "lab"}}}
+    assert platform["namespaceSelector"] == {
+        "matchLabels": {"kubernetes.io/metadata.name": "atoll-system"}
+    }
+    (parts,) = platform["podSelector"]["matchExpressions"]
+    assert parts["values"] == ["gateway", "worker"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8443}]
+    # The platform's pods really carry these labels.
+    for part in parts["values"]:
+        pod = render("atoll", "production").one("Deployment", f"atoll-{part}")["spec"]["template"]
+        labels = pod["metadata"]["labels"]
+        assert labels.items() >= platform["podSelector"]["matchLabels"].items()
+        assert labels[parts["key"]] == part
+
+
+def test_no_policy_is_open_to_every_namespace_or_address() -> None:
+    for name, spec in policies().items():
+        for rule in spec.get("ingress", []):
+            for peer in rule["from"]:
+                assert peer.get("namespaceSelector", "absent") != {}, name
+                assert "ipBlock" not in peer, name
+    blocks = 'network.apiServerFrom=[{"cidr":"10.0.0.7/32"}]'
+    (rule,) = policies("--set-json", blocks)["control-plane"]["ingress"]
+    assert rule["from"][-1] == {"ipBlock": {"cidr": "10.0.0.7/32"}}
+
+
 def test_a_tenant_cannot_pose_as_redis_or_as_the_control_plane() -> None:
     # vcluster rewrites the label `release` on every pod of the team.
     rendered = render("tenant", "defaults")

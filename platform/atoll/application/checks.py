@@ -10,7 +10,7 @@ from atoll.domain.quantities import parse_quantity
 from atoll.domain.quotas import COUNTED, amount_text, missing_resources, resource_problem
 from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
-from atoll.domain.versions import parse_version
+from atoll.domain.versions import Running, find_step_problems
 from atoll.errors import FieldProblem
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
@@ -161,22 +161,18 @@ def profile_problems(
     return [FieldProblem(where, f"profile {spec.profile!r} {problem.text}")] if problem else []
 
 
+def running(profile: Profile) -> Running:
+    """The versions of a profile that what runs with it cannot change at will."""
+    spec = profile.spec
+    return Running(spec.kubernetes.version, spec.vcluster.chart.version, spec.kuberay.chart.version)
+
+
 def downgrade_problems(old: Profile | None, new: Profile | None) -> list[FieldProblem]:
-    """Kubernetes never goes back, and goes forward one minor version at a time."""
+    """Why a virtual cluster cannot go from one profile to the other in one step."""
     if old is None or new is None:
         return []
-    try:
-        have, want = (parse_version(p.spec.kubernetes.version) for p in (old, new))
-    except ValueError:  # written by kubectl; the profile's own page says so
-        return []
-    if (want.major, want.minor) < (have.major, have.minor):
-        reason = f"Kubernetes cannot go back from {have} to {want}"
-    elif want.major == have.major and want.minor > have.minor + 1:
-        reason = f"Kubernetes goes one minor version at a time; from {have} take a profile with "
-        reason += f"{have.major}.{have.minor + 1} first"
-    else:
-        return []
-    return [FieldProblem("/spec/profile", reason)]
+    found = find_step_problems(running(old), running(new))
+    return [FieldProblem("/spec/profile", f"{p.reason}; choose another profile") for p in found]
 
 
 def immutable_problems(old: VirtualClusterSpec, new: VirtualClusterSpec) -> list[FieldProblem]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from atoll.application.callers import Caller
+from atoll.application.checks import running
 from atoll.application.idempotency import find_earlier, idempotency, one_at_a_time
 from atoll.application.pages import PageAsk, piece
 from atoll.application.reads import profile_read
@@ -22,7 +23,7 @@ from atoll.contract.base import Page
 from atoll.contract.profiles import ProfileCreate, ProfileRead
 from atoll.domain.names import RESERVED, name_problem
 from atoll.domain.schedulers import scheduler_named
-from atoll.domain.versions import find_version_problems
+from atoll.domain.versions import find_step_problems, find_version_problems
 from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
 from atoll.resources.meta import Metadata
 from atoll.resources.profiles import Profile, ProfileSpec
@@ -87,7 +88,10 @@ class Profiles:
     async def patch(
         self, caller: Caller, name: str, body: Any, *, expected: Expected, dry_run: bool = False
     ) -> ProfileRead:
-        """JSON merge patch {"spec": ...}; virtual clusters of the profile follow its versions."""
+        """JSON merge patch {"spec": ...}; virtual clusters of the profile follow its versions.
+
+        ConflictError (code "in_use") when they could not follow; it names them.
+        """
         change = spec_patch(body)
         for _ in range(_TRIES):
             found = await self._find(name)
@@ -95,6 +99,7 @@ class Profiles:
             spec = parse(ProfileSpec, merge_patch(found.get("spec") or {}, change), "/spec")
             refuse_if_any(spec_problems(spec))
             await self._refuse_other_scheduler(found, spec)
+            await self._refuse_steps(stored(Profile, found), spec)
             wanted = {**found, "spec": spec.dump()}
             if dry_run or wanted["spec"] == found.get("spec"):
                 return profile_read(stored(Profile, wanted))
@@ -105,14 +110,34 @@ class Profiles:
                     raise changed(await self._find(name)) from error
         raise StaleWriteError(f"Profile {name!r} changes too often just now; try again in a moment")
 
+    async def _users(self, name: str) -> list[str]:
+        """Names of the virtual clusters with this profile."""
+        items = await self._cluster.items(kinds.VIRTUAL_CLUSTER)
+        return sorted(i["metadata"]["name"] for i in items if i["spec"].get("profile") == name)
+
+    async def _refuse_steps(self, before: Profile, spec: ProfileSpec) -> None:
+        """ConflictError when virtual clusters follow this profile and could not follow this change."""
+        after = before.model_copy(update={"spec": spec})
+        found = find_step_problems(running(before), running(after))
+        users = await self._users(before.name) if found else []
+        if not users:
+            return
+        reasons = "; ".join(problem.reason for problem in found)
+        raise ConflictError(
+            f"{reasons}. Profile {before.name!r} is used by: {', '.join(users)}. Make another profile "
+            "for new virtual clusters, or go step by step.",
+            code="in_use",
+            fields=tuple(FieldProblem(_FIELDS[p.part], p.reason) for p in found),
+            extra={"virtual_clusters": users},
+        )
+
     async def delete(
         self, caller: Caller, name: str, *, expected: Expected, dry_run: bool = False
     ) -> None:
         """Delete a profile that no virtual cluster uses; ConflictError names those that do."""
         found = await self._find(name)
         check_revision(found, expected)
-        users = await self._users(name)
-        if users:
+        if users := await self._users(name):
             raise ConflictError(
                 f"Profile {name!r} is used by: {', '.join(users)}. Give them another profile or "
                 "delete them first; to stop new ones, set retired.",
@@ -125,10 +150,6 @@ class Profiles:
             await self._cluster.delete_at(kinds.PROFILE, name, found["metadata"]["resourceVersion"])
         except StaleWriteError as error:
             raise changed(await self._find(name)) from error
-
-    async def _users(self, name: str) -> list[str]:
-        items = await self._cluster.items(kinds.VIRTUAL_CLUSTER)
-        return sorted(i["metadata"]["name"] for i in items if i["spec"].get("profile") == name)
 
     async def _refuse_other_scheduler(self, found: Object, spec: ProfileSpec) -> None:
         """Gangs that run cannot be handed from one scheduler to another."""

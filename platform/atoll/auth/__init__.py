@@ -5,7 +5,7 @@ nothing else: every route asks through `require`, and every use case takes the `
 """
 
 from atoll.application.callers import Caller
-from atoll.auth.doors import caller_or_none, require
+from atoll.auth.doors import caller_or_none, refuse_other_site, require
 from atoll.auth.permissions import Permission
 from atoll.auth.sessions import COOKIE, end_session, start_session
 
@@ -15,6 +15,7 @@ __all__ = [
     "Permission",
     "caller_or_none",
     "end_session",
+    "refuse_other_site",
     "require",
     "start_session",
 ]

@@ -52,15 +52,22 @@ def caller_or_none(connection: HTTPConnection) -> Caller | None:
     method = connection.scope.get(
         "method", "GET"
     )  # a WebSocket has none; its origin is checked too
-    if (method not in _SAFE or connection.scope["type"] == "websocket") and not _from_us(
-        connection
-    ):
+    if method not in _SAFE or connection.scope["type"] == "websocket":
+        refuse_other_site(connection)
+    return caller_of(settings, bearer=None, session=session)
+
+
+def refuse_other_site(connection: HTTPConnection) -> None:
+    """ForbiddenError (code "cross_site") unless the browser says that our own page sent this.
+
+    Signing in asks it too: another site must not sign somebody in with a token of its own choice.
+    """
+    if not _from_us(connection):
         raise ForbiddenError(
             "This request came from another site; repeat it from the portal",
             code="cross_site",
             who="you",
         )
-    return caller_of(settings, bearer=None, session=session)
 
 
 def _from_us(connection: HTTPConnection) -> bool:

@@ -4,6 +4,7 @@ import secrets
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -74,18 +75,9 @@ def submit(
     """
     session = session_of(ctx)
     where = session.virtual_cluster(vc)
-    runtime: dict[str, Any] = {}
+    runtime = _runtime(env or (), pip or ())
     if working_dir:
-        package, sent = session.client.ray_clusters.send_folder(
-            where, cluster, working_dir, exclude or ()
-        )
-        size = len(package.content) / 1024
-        session.say(f"{working_dir}: {size:.0f} KiB {'sent' if sent else 'already there'}")
-        runtime["working_dir"] = package.uri
-    if env:
-        runtime["env_vars"] = assignments(env, "--env")
-    if pip:
-        runtime["pip"] = pip
+        runtime["working_dir"] = _send(session, where, cluster, working_dir, exclude or ())
     new = RayJobCreate(
         name=name or new_name(),
         cluster=cluster,
@@ -94,10 +86,33 @@ def submit(
     )
     job = session.client.ray_jobs.submit(where, new)
     session.say(f"Job {job.name} submitted to {cluster} in {where}.")
-    if not wait:
+    if wait:
+        _finish(session, where, job.name, seconds(timeout), output)
+    else:
         SHAPE.one(job, output)
-        return
-    job = watch(session, where, job.name, seconds(timeout), _log_stream(output))
+
+
+def _runtime(env: Sequence[str], pip: Sequence[str]) -> dict[str, Any]:
+    """Ray's runtime environment for the flags; nothing for those that were not given."""
+    runtime: dict[str, Any] = {}
+    if env:
+        runtime["env_vars"] = assignments(env, "--env")
+    if pip:
+        runtime["pip"] = list(pip)
+    return runtime
+
+
+def _send(session: Session, where: str, cluster: str, folder: Path, exclude: Sequence[str]) -> str:
+    """Send a folder to the Ray cluster unless it has it; the address that Ray knows it by."""
+    package, sent = session.client.ray_clusters.send_folder(where, cluster, folder, exclude)
+    size = len(package.content) / 1024
+    session.say(f"{folder}: {size:.0f} KiB {'sent' if sent else 'already there'}")
+    return package.uri
+
+
+def _finish(session: Session, where: str, name: str, timeout: float, output: Format) -> None:
+    """Show the job's log until it ends; AtollError (code "job_failed") when it did not succeed."""
+    job = watch(session, where, name, timeout, _log_stream(output))
     if output is not Format.TABLE:
         SHAPE.one(job, output)
     session.say(f"Job {job.name}: {job.status}")

@@ -113,3 +113,51 @@ def _pod_readiness(kubernetes: Version, vcluster: Version) -> Iterator[VersionPr
             f"vcluster {vcluster} leaves pods of Kubernetes {kubernetes} not ready; use 0.35.3, "
             "0.36.1 or later, or Kubernetes 1.34 or later",
         )
+
+
+@dataclass(frozen=True)
+class Running:
+    """The versions that a virtual cluster runs with and that cannot be changed at will."""
+
+    kubernetes: str
+    vcluster: str
+    kuberay: str
+
+
+def find_step_problems(have: Running, want: Running) -> list[VersionProblem]:
+    """Why what runs with `have` cannot be changed to `want` in one step.
+
+    Kubernetes never goes back and goes forward one minor version at a time (its version skew policy);
+    KubeRay and vcluster keep what a newer version stored and an older one may not read. What is no
+    version, because kubectl wrote it, is passed over: the profile's own check says so.
+    """
+    found: list[VersionProblem] = []
+    if (pair := _both(have.kubernetes, want.kubernetes)) is not None:
+        found += _kubernetes_step(*pair)
+    for part, word, old, new in (
+        ("vcluster", "vcluster", have.vcluster, want.vcluster),
+        ("kuberay", "KubeRay", have.kuberay, want.kuberay),
+    ):
+        pair = _both(old, new)
+        if pair is not None and pair[1] < pair[0]:
+            reason = f"{word} cannot go back from {old} to {new}"
+            found.append(VersionProblem(part, reason))
+    return found
+
+
+def _both(old: str, new: str) -> tuple[Version, Version] | None:
+    try:
+        return parse_version(old), parse_version(new)
+    except ValueError:
+        return None
+
+
+def _kubernetes_step(have: Version, want: Version) -> Iterator[VersionProblem]:
+    if (want.major, want.minor) < (have.major, have.minor):
+        yield VersionProblem("kubernetes", f"Kubernetes cannot go back from {have} to {want}")
+    elif want.major == have.major and want.minor > have.minor + 1:
+        yield VersionProblem(
+            "kubernetes",
+            f"Kubernetes goes one minor version at a time; from {have} go to "
+            f"{have.major}.{have.minor + 1} first",
+        )

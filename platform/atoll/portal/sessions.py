@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
 
-from atoll.auth import Caller, caller_or_none, end_session, start_session
+from atoll.auth import Caller, caller_or_none, end_session, refuse_other_site, start_session
 from atoll.auth.tokens import caller_of
 from atoll.errors import NotFoundError
 from atoll.portal.rendering import HEADERS, STATIC, THEME_COOKIE, THEMES, render
@@ -48,7 +48,8 @@ def login_page(request: Request, caller: Known, next: str = "/") -> Response:  #
 
 @router.post("/login")
 async def login(request: Request) -> Response:
-    """Check the token, set the cookie."""
+    """Check the token, set the cookie. Only our own form may do that."""
+    refuse_other_site(request)
     settings: Settings = request.app.state.settings
     values = await typed(request)
     onward = _safe_next(values.get("next", "/"))

@@ -253,7 +253,8 @@ def visitor(browser: Chromium, portal: Portal) -> Iterator[Page]:
 def page(visitor: Page, portal: Portal) -> Page:
     """A browser that is signed in, on the list of teams. (The form itself: test_sign_in.)"""
     with httpx2.Client(base_url=portal.url) as client:
-        cookies = client.post("/login", data={"token": TOKEN}).cookies
+        form = {"data": {"token": TOKEN}, "headers": {"Origin": portal.url}}
+        cookies = client.post("/login", **form).cookies
     visitor.context.add_cookies(
         [{"name": n, "value": v, "url": portal.url} for n, v in cookies.items()]
     )

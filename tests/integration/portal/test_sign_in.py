@@ -53,7 +53,7 @@ def test_a_form_of_another_site_changes_nothing(
 
 @pytest.mark.parametrize("onward", ["https://evil.test", "//evil.test", "/\\evil.test", "/login"])
 def test_signing_in_never_leads_to_another_site(portal: Portal, onward: str) -> None:
-    with httpx2.Client(base_url=portal.url) as client:
+    with httpx2.Client(base_url=portal.url, headers={"Origin": portal.url}) as client:
         answer = client.post("/login", data={"token": TOKEN, "next": onward})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 

@@ -106,6 +106,28 @@ async def test_a_cookie_changes_nothing_from_another_site(
         assert "use_cases" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "http://atoll.test"}, True),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://elsewhere.test"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://atoll.test"}, False),
+        ({"Origin": "http://elsewhere.test"}, False),
+        ({"Origin": "null"}, False),
+        ({}, False),
+    ],
+)
+async def test_another_site_cannot_sign_anybody_in(
+    client: httpx2.AsyncClient, headers: dict[str, str], allowed: bool
+) -> None:
+    answer = await client.post("/login", data={"token": TOKEN}, headers=headers)
+    assert answer.status_code == (303 if allowed else 403)
+    assert (COOKIE in answer.cookies) == allowed
+    if not allowed:
+        assert "another site" in answer.text
+
+
 def test_sessions_end_and_belong_to_one_token() -> None:
     value = session_value(TOKEN, now=1000)
     assert TOKEN not in value

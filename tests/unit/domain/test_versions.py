@@ -1,5 +1,6 @@
 """Versions: order, and which sets are refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 
 from atoll.domain.schedulers import VOLCANO
 from atoll.domain.versions import (
+    Running,
     Version,
+    find_step_problems,
     find_version_problems,
     is_newer_release,
     parse_version,
@@ -82,3 +85,24 @@ def test_older_kubernetes_needs_a_vcluster_with_the_fix(vcluster: str) -> None:
 )
 def test_which_release_of_ours_is_newer(told: str | None, ours: str, newer: bool) -> None:
     assert is_newer_release(told, ours) is newer
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({}, []),
+        ({"kubernetes": "1.35.0"}, []),
+        ({"kubernetes": "1.34.0"}, []),
+        ({"kubernetes": "1.36.0"}, ["kubernetes"]),
+        ({"kubernetes": "1.33.9"}, ["kubernetes"]),
+        ({"kuberay": "1.7.1", "vcluster": "0.37.0"}, []),
+        ({"kuberay": "1.6.9", "vcluster": "0.36.0"}, ["vcluster", "kuberay"]),
+        ({"vcluster": "0.36.1-rc.1"}, ["vcluster"]),
+        ({"kubernetes": "latest"}, []),
+    ],
+)
+def test_what_runs_goes_one_step_forward_and_never_back(
+    change: dict[str, str], parts: list[str]
+) -> None:
+    have = Running(kubernetes="1.34.2", vcluster="0.36.1", kuberay="1.7.0")
+    assert [p.part for p in find_step_problems(have, replace(have, **change))] == parts

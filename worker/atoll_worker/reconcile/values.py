@@ -15,52 +15,20 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
     Quota, limits and network policy are our own objects: a change of any value here restarts the
     tenant's API server.
     """
-    namespace, spec = host_namespace(vc.name), profile.spec
-    dedicated = vc.spec.mode == "dedicated"
-    part = spec.vcluster
+    namespace = host_namespace(vc.name)
     service = f"{vc.name}.{namespace}.svc"
     values: dict[str, Any] = {
         "controlPlane": {
             "distro": {
                 "k8s": {
                     "image": _kubernetes_image(profile),
-                    "scheduler": {"enabled": dedicated},
+                    "scheduler": {"enabled": vc.spec.mode == "dedicated"},
                 }
             },
-            "statefulSet": {
-                "image": {"repository": "loft-sh/vcluster-oss"},
-                "persistence": {
-                    "volumeClaim": {
-                        "enabled": True, "size": part.storage, "retentionPolicy": "Delete",
-                        **({"storageClass": part.storage_class} if part.storage_class else {}),
-                    }
-                },
-                "resources": {
-                    "requests": {"cpu": part.cpu, "memory": part.memory},
-                    "limits": {"memory": part.memory_limit},
-                },
-                # The chart asks every 6 s whether it has started; each try is one small request.
-                "probes": {
-                    "startupProbe": {"periodSeconds": 1, "failureThreshold": 600},
-                    "readinessProbe": {"periodSeconds": 1, "failureThreshold": 120},
-                },
-            },
+            "statefulSet": _stateful_set(profile),
             "proxy": {"extraSANs": [service, f"{service}.cluster.local"]},
         },
-        "sync": {
-            "toHost": {
-                "pods": {"enabled": True},
-                "persistentVolumeClaims": {"enabled": True},
-                # A node is released by evicting on the host: the tenant's budgets must be known there.
-                "podDisruptionBudgets": {"enabled": True},
-            },
-            "fromHost": {
-                "nodes": {
-                    "enabled": dedicated,
-                    "selector": {"labels": {LABEL_VIRTUAL_CLUSTER: vc.name}},
-                }
-            },
-        },
+        "sync": _synced(vc),
         "networking": {
             "replicateServices": {
                 "fromHost": [{"from": f"{namespace}/redis", "to": f"{RAY_NAMESPACE}/redis"}]
@@ -70,10 +38,49 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
         "exportKubeConfig": {"server": f"https://{service}:443"},
         "experimental": {"syncSettings": {"setOwner": False}},
         "telemetry": {"enabled": False},
-    }  # fmt: skip
-    if spec.registry:
-        values["controlPlane"]["advanced"] = {"defaultImageRegistry": spec.registry}
+    }
+    if profile.spec.registry:
+        values["controlPlane"]["advanced"] = {"defaultImageRegistry": profile.spec.registry}
     return _merged(values, vc.spec.values)
+
+
+def _stateful_set(profile: Profile) -> dict[str, Any]:
+    """The control plane's pod: the open image, a volume, what it may use, and quick probes."""
+    part = profile.spec.vcluster
+    claim: dict[str, Any] = {"enabled": True, "size": part.storage, "retentionPolicy": "Delete"}
+    if part.storage_class:
+        claim["storageClass"] = part.storage_class
+    return {
+        "image": {"repository": "loft-sh/vcluster-oss"},
+        "persistence": {"volumeClaim": claim},
+        "resources": {
+            "requests": {"cpu": part.cpu, "memory": part.memory},
+            "limits": {"memory": part.memory_limit},
+        },
+        # The chart asks every 6 s whether it has started; each try is one small request.
+        "probes": {
+            "startupProbe": {"periodSeconds": 1, "failureThreshold": 600},
+            "readinessProbe": {"periodSeconds": 1, "failureThreshold": 120},
+        },
+    }
+
+
+def _synced(vc: VirtualCluster) -> dict[str, Any]:
+    """What vcluster copies between the host and the virtual cluster."""
+    return {
+        "toHost": {
+            "pods": {"enabled": True},
+            "persistentVolumeClaims": {"enabled": True},
+            # A node is released by evicting on the host: the tenant's budgets must be known there.
+            "podDisruptionBudgets": {"enabled": True},
+        },
+        "fromHost": {
+            "nodes": {
+                "enabled": vc.spec.mode == "dedicated",
+                "selector": {"labels": {LABEL_VIRTUAL_CLUSTER: vc.name}},
+            }
+        },
+    }
 
 
 def _kubernetes_image(profile: Profile) -> dict[str, str]:

@@ -15,7 +15,8 @@ from atoll.cli.waiting import Waiter
 from atoll.client import Atoll
 from atoll.cluster.bootstrap import uninstall
 from atoll.cluster.client import Cluster
-from atoll.errors import AtollError
+from atoll.cluster.kinds import VIRTUAL_CLUSTER
+from atoll.errors import AtollError, NotFoundError
 from atoll.hosts.kind import Kind
 from atoll.hosts.sandbox import Sandbox
 from atoll.settings import Settings
@@ -27,7 +28,8 @@ def run(session: Session, place: Place, timeout: float) -> None:
     if state is None and not place.root.exists():
         session.say(f"There is no platform {place.name}.")
         return
-    if state is not None and state.host == "kubeconfig":
+    on_host = state is not None and state.host == "kubeconfig" and state.installed
+    if on_host and state is not None:
         _empty_host(place, state, steps, timeout)
     with steps.step("Processes") as note:
         note(", ".join(place.platform.stop()) or "none ran")
@@ -35,7 +37,7 @@ def run(session: Session, place: Place, timeout: float) -> None:
         Sandbox(place.name, place.sandbox).down()
         if state is not None and state.host == "kind":
             Kind(place.name, place.kind, session.say).down()
-    if state is not None and state.host == "kubeconfig" and state.kubeconfig:
+    if on_host and state is not None and state.kubeconfig:
         with steps.step("Custom resources, policies and labels"):
             asyncio.run(_clean_host(Path(state.kubeconfig), state.labelled))
     with contexts.changing() as known:
@@ -50,15 +52,20 @@ def run(session: Session, place: Place, timeout: float) -> None:
 
 
 def _empty_host(place: Place, state: State, steps: Steps, timeout: float) -> None:
-    """Delete every virtual cluster and prove that it is gone; needs the platform running."""
+    """Delete every virtual cluster and prove that it is gone; needs the platform running, unless there
+    is none: after an `up` that failed on its way nothing is there to be deleted.
+    """
     address = place.platform.port("api")
     alive = {s.name for s in place.platform.states() if s.alive}
     if address is None or not {"api", "worker"} <= alive:
-        raise AtollError(
-            f"The platform does not run, and its virtual clusters on {state.kubeconfig} must be "
-            "deleted by it.",
-            extra={"next": f"atoll up --no-demo --name {place.name}, then atoll down again"},
-        )
+        left = asyncio.run(_virtual_clusters(Path(state.kubeconfig or "")))
+        if left:
+            raise AtollError(
+                f"The platform does not run, and its virtual clusters on {state.kubeconfig} must be "
+                f"deleted by it: {', '.join(left)}.",
+                extra={"next": f"atoll up --no-demo --name {place.name}, then atoll down again"},
+            )
+        return
     deadline = time.monotonic() + timeout
     with Atoll(address["url"], place.token()) as client:
         inner = Session(connected=client)
@@ -73,6 +80,16 @@ def _empty_host(place: Place, state: State, steps: Steps, timeout: float) -> Non
             client.teams.delete(team.name)
         for profile in client.profiles.all():
             client.profiles.delete(profile.name)
+
+
+async def _virtual_clusters(kubeconfig: Path) -> list[str]:
+    """Names of the virtual clusters that the host has; none where it does not know the kind."""
+    async with Cluster.from_file(kubeconfig) as cluster:
+        try:
+            found = await cluster.items(VIRTUAL_CLUSTER)
+        except NotFoundError:
+            return []
+    return sorted(item["metadata"]["name"] for item in found)
 
 
 async def _clean_host(kubeconfig: Path, labelled: list[str]) -> None:

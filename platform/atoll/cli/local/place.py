@@ -32,6 +32,8 @@ class State:
     nodes: dict[str, int] = field(default_factory=dict)
     kubeconfig: str | None = None
     labelled: list[str] = field(default_factory=list)
+    installed: bool = True
+    """Whether `up` came so far as to write to the host; a platform made before this was told did."""
 
 
 class Place:

@@ -73,6 +73,9 @@ class Up:
         state = self._remember(kind)
         ready = host.start(kind, place, state.nodes, self._wish.kubeconfig, self._steps)
         _link_logs(place, ready)
+        if not state.installed:
+            state.installed = True
+            place.keep(state)  # before the first write: `down` must know of it whatever happens
         with self._steps.step("Custom resources and host policies"):
             asyncio.run(_install(ready))
         running = processes.start(place, ready, self._steps)
@@ -93,7 +96,7 @@ class Up:
     def _remember(self, kind: str) -> State:
         self._place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         before = self._place.state
-        state = before or State(kind)
+        state = before or State(kind, installed=False)
         state.nodes = self._wish.nodes or state.nodes or DEFAULT_NODES
         if kind == "kubeconfig":
             state.kubeconfig = str(host.kubeconfig_file(self._wish.kubeconfig, before))

@@ -1,9 +1,11 @@
 """Quota, limits, network policy and Redis of the host namespace: the release `tenant`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atoll.cluster.kinds import RESOURCE_QUOTA
+from atoll.cluster.kinds import NODE, RESOURCE_QUOTA
+from atoll_worker.reconcile.node_addresses import node_blocks
 from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -18,35 +20,53 @@ def tenant_chart(configured: Path | None) -> Path:
     return configured or Path(__file__).parents[4] / "helm" / "tenant"
 
 
+@dataclass(frozen=True)
+class Rails(Seen):
+    """The release, and the address blocks from which processes outside the cluster reach its pods."""
+
+    blocks: tuple[str, ...] = ()
+
+
 class GuardRails(Step):
     """There before anything of the tenant can run, and gone only with the namespace itself."""
 
     name, title, condition = "guard-rails", "Put up the guard rails", "GuardRailsReady"
     needs = ("NamespaceReady",)
 
-    def _values(self, scope: Scope) -> dict[str, Any]:
-        return tenant_values(scope.vc, scope.versions, scope.fence)
+    def _values(self, scope: Scope, seen: Rails) -> dict[str, Any]:
+        network = {
+            "platformNamespace": scope.settings.namespace,
+            "apiServerFrom": [{"cidr": block} for block in seen.blocks],
+        }
+        return tenant_values(scope.vc, scope.versions, scope.fence) | {"network": network}
 
-    async def observe(self, scope: Scope) -> Seen:
+    async def observe(self, scope: Scope) -> Rails:
         release = await scope.releases.find(scope.host, RELEASE, scope.namespace)
         quota = await scope.host.find(RESOURCE_QUOTA, "tenant", scope.namespace)
-        return Seen(release, (quota,))
+        return Rails(release, (quota,), await self._blocks(scope))
 
-    def plan(self, scope: Scope, seen: Seen) -> list[Change]:
+    async def _blocks(self, scope: Scope) -> tuple[str, ...]:
+        """With `atoll up` at somebody's cluster the platform's processes are no pods but a node's."""
+        outside = scope.settings.reach == "cluster-ip"
+        nodes = node_blocks(await scope.host.items(NODE)) if outside else []
+        more = [block for block in scope.settings.api_server_from.split(",") if block]
+        return (*nodes, *(block for block in more if block not in nodes))
+
+    def plan(self, scope: Scope, seen: Rails) -> list[Change]:
         chart = tenant_chart(scope.settings.tenant_chart)
-        values = self._values(scope)
+        values = self._values(scope, seen)
         install = Install(RELEASE, scope.namespace, chart, values)
         if values["quota"]["hard"] and seen.workloads[0] is None:
             return [install]  # somebody deleted the quota; the release does not know
         return install_when_needed(scope, seen.release, chart, install)
 
-    def judge(self, scope: Scope, seen: Seen) -> Outcome:
+    def judge(self, scope: Scope, seen: Rails) -> Outcome:
         if seen.release is None or seen.release.status != "deployed":
             return Wait("Installing", "Quota, limits and network policy are not there yet")
-        if self._values(scope)["quota"]["hard"] and seen.workloads[0] is None:
+        if self._values(scope, seen)["quota"]["hard"] and seen.workloads[0] is None:
             return Wait("Installing", "The quota is not there yet")
         return Done("Quota, limits and network policy hold")
 
-    def facts(self, scope: Scope, seen: Seen) -> dict[str, Any]:
+    def facts(self, scope: Scope, seen: Rails) -> dict[str, Any]:
         used = ((seen.workloads[0] or {}).get("status") or {}).get("used") or {}
         return {"used": {k.removeprefix("requests."): str(v) for k, v in used.items()}}
