@@ -158,6 +158,36 @@ def test_a_gang_that_waited_starts_whole_when_there_is_room(
     assert len(bound(tenant.pods("after"))) == 3
 
 
+def test_a_ray_job_runs_with_a_gang_of_its_own_for_each_try(tenant: Tenant) -> None:
+    cluster = tenant.manifest(small_ray("job"))
+    script = "import ray; ray.init(); print(ray.get(ray.remote(lambda: 42).remote()))"
+    job = {
+        "apiVersion": "ray.io/v1", "kind": "RayJob",
+        "metadata": {"name": "count", "namespace": RAY_NAMESPACE},
+        "spec": {"entrypoint": f"python -c '{script}'", "rayClusterSpec": cluster["spec"],
+                 "shutdownAfterJobFinishes": True},
+    }  # fmt: skip
+    path = f"/apis/ray.io/v1/namespaces/{RAY_NAMESPACE}/rayjobs"
+    answer = tenant.inside.create(path, job)
+    assert answer.status_code == 201, answer.text
+
+    def status() -> Object:
+        found: Object = (tenant.inside.get(f"{path}/count") or {}).get("status", {})
+        return found
+
+    try:
+        until(lambda: status().get("rayClusterName"), "KubeRay makes the job's Ray cluster", 60)
+        made = tenant.inside.get(f"{RAYS}/{status()['rayClusterName']}") or {}
+        name = made["metadata"]["name"]
+        ours = YUNIKORN.labels(queue_name(NAME), RAY_NAMESPACE, name)
+        assert made["metadata"]["labels"].items() >= ours.items()
+        until(lambda: status().get("jobStatus") in ("SUCCEEDED", "FAILED"), "the job ends", 300)
+        assert status()["jobStatus"] == "SUCCEEDED", status()
+    finally:
+        tenant.inside.delete(f"{path}/count")
+        until(lambda: tenant.inside.get(f"{path}/count") is None, "the job is gone", 90)
+
+
 def test_a_queue_of_ones_own_choice_is_put_right(tenant: Tenant) -> None:
     sly = tenant.manifest(small_ray("sly"))
     sly["metadata"]["labels"] = {YUNIKORN.queue_label: "root.default", YUNIKORN.identity_label: "x"}

@@ -18,17 +18,20 @@ class Scheduler:
     oldest: Version
     """Oldest chart version that is known to work."""
     queue_label: str
-    """The label of a Ray workload that names its queue."""
+    """The label of a RayCluster, RayJob or RayService that names its queue."""
     queue_prefix: str = ""
     """What stands before a queue's name in that label."""
-    fixed_labels: Mapping[str, str] = field(default_factory=dict)
-    """Labels that every Ray workload carries, whatever its queue."""
+    gang_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels by which KubeRay makes a RayCluster one gang. RayClusters carry them; RayJobs and
+    RayServices must not: their RayClusters, one for each try, are the gangs."""
     identity_label: str = ""
-    """The label that tells one gang from another, where the scheduler needs one."""
+    """The label of a RayCluster that tells its gang from others, where the scheduler needs one."""
     head_annotations: Mapping[str, str] = field(default_factory=dict)
-    """Annotations that the template of every Ray head carries."""
+    """Annotations that the template of every RayCluster's head carries."""
     gang_annotation: str = ""
-    """An annotation of Ray workloads that KubeRay writes to make the gang, and nobody else may."""
+    """An annotation of RayClusters that would make another gang than that of head and workers."""
+    oldest_kubernetes: Version | None = None
+    """Oldest Kubernetes inside, where the scheduler needs a younger one than others."""
     shared: bool = False
     """Whether the host can run it for shared virtual clusters: their gangs are mirrored there."""
 
@@ -37,8 +40,8 @@ class Scheduler:
         return f"{self.queue_prefix}{queue}"
 
     def labels(self, queue: str, namespace: str, name: str) -> dict[str, str]:
-        """The labels that make the Ray workload `namespace`/`name` one gang in `queue`."""
-        made = {self.queue_label: self.queue_value(queue), **self.fixed_labels}
+        """The labels that make the RayCluster `namespace`/`name` one gang in `queue`."""
+        made = {self.queue_label: self.queue_value(queue), **self.gang_labels}
         if self.identity_label:
             made[self.identity_label] = f"{namespace}.{name}"
         return made
@@ -58,7 +61,7 @@ YUNIKORN = Scheduler(
     oldest=Version(1, 9, 0),
     queue_label="yunikorn.apache.org/queue",
     queue_prefix="root.",
-    fixed_labels={"ray.io/gang-scheduling-enabled": "true"},
+    gang_labels={"ray.io/gang-scheduling-enabled": "true"},
     identity_label="yunikorn.apache.org/app-id",
     # Soft, YuniKorn's default, starts a part of the gang when the whole has not fitted for a while.
     head_annotations={
@@ -66,6 +69,8 @@ YUNIKORN = Scheduler(
         "gangSchedulingStyle=Hard"
     },
     gang_annotation="yunikorn.apache.org/task-groups",
+    # What makes a gang is set by MutatingAdmissionPolicy on the RayClusters of RayJobs too.
+    oldest_kubernetes=Version(1, 36),
 )
 
 SCHEDULERS: Mapping[str, Scheduler] = {one.name: one for one in (VOLCANO, YUNIKORN)}

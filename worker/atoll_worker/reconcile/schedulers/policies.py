@@ -1,4 +1,4 @@
-"""Admission inside for what a scheduler needs beside labels: how the gang is made is not the tenant's."""
+"""Admission inside: in which queue a Ray workload is, and what its gang is, is not the tenant's."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,48 +7,83 @@ from atoll.cluster.client import Object
 from atoll.domain.schedulers import Scheduler
 
 _API = "admissionregistration.k8s.io/v1"
-_NAME = "atoll-gang"
 _HEAD = "spec.headGroupSpec.template.metadata"
 
 
-def gang_policies(facts: Scheduler, labels: dict[str, str], *, mutate: bool) -> list[Object]:
-    """Policies for `facts.head_annotations` and `facts.gang_annotation`; none where both are empty.
+def queue_rule(facts: Scheduler, queue: str) -> dict[str, str]:
+    """The label that every Ray workload must carry, with its value as a CEL expression.
 
-    They are about RayClusters, which KubeRay makes of RayJobs and RayServices too. `mutate`: whether
-    the Kubernetes version serves MutatingAdmissionPolicy as v1.
+    A constant: an expression over what the tenant wrote would let the tenant choose.
     """
-    if not facts.head_annotations and not facts.gang_annotation:
+    return {facts.queue_label: f"'{facts.queue_value(queue)}'"}
+
+
+def gang_policies(facts: Scheduler, labels: dict[str, str], *, mutate: bool) -> list[Object]:
+    """What makes one gang of a RayCluster, where KubeRay needs to be told; else nothing.
+
+    A RayJob or RayService must not say it: KubeRay would copy it to every RayCluster it makes, and a
+    second try would be taken for a part of the first. `mutate`: whether the Kubernetes version serves
+    MutatingAdmissionPolicy as v1.
+    """
+    if not facts.gang_labels and not facts.identity_label:
         return []
+    gang, jobs = ("rayclusters",), ("rayjobs", "rayservices")
     made = [
-        _policy("Validating", ("rayclusters",), labels, {"validations": _validations(facts)}),
-        _binding("Validating", labels),
+        *_pair("Validating", "atoll-gang", gang, labels, {"validations": _cluster_rules(facts)}),
+        *_pair("Validating", "atoll-gang-jobs", jobs, labels, {"validations": _job_rules(facts)}),
     ]
-    if mutate and facts.head_annotations:
-        change = {"expression": _change(facts.head_annotations)}
+    if mutate:
+        change = {"expression": _change(facts)}
         spec = {
             "reinvocationPolicy": "IfNeeded",
             "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": change}],
         }
-        made += [
-            _policy("Mutating", ("rayclusters",), labels, spec),
-            _binding("Mutating", labels),
-        ]
+        made += _pair("Mutating", "atoll-gang", gang, labels, spec)
     return made
 
 
-def _validations(facts: Scheduler) -> list[dict[str, str]]:
-    made = [_head_carries(key, value) for key, value in facts.head_annotations.items()]
-    if facts.gang_annotation:
-        owned = "has(object.metadata.ownerReferences) && "
-        owned += "object.metadata.ownerReferences.exists(o, o.kind == 'RayJob')"
-        notes = "object.metadata.annotations"
-        made.append({
-            "expression": f"({owned}) || !has({notes}) || !('{facts.gang_annotation}' in {notes})",
-            "message": f"Remove the annotation {facts.gang_annotation}: who is in the gang follows "
-            "from head and workers.",
+def _gang_labels(facts: Scheduler) -> dict[str, str]:
+    """Label -> value in CEL. A RayCluster without a name yet (generateName) gets a value that is not
+    its own and is refused.
+    """
+    made = {label: f"'{value}'" for label, value in facts.gang_labels.items()}
+    if facts.identity_label:
+        name = "(has(object.metadata.name) ? object.metadata.name : '')"
+        made[facts.identity_label] = f"(object.metadata.namespace + '.' + {name})"
+    return made
+
+
+def _cluster_rules(facts: Scheduler) -> list[dict[str, str]]:
+    held = "has(object.metadata.labels)"
+    rules = [
+        {
+            "expression": f"{held} && '{label}' in object.metadata.labels && "
+            f"object.metadata.labels['{label}'] == {value}",
+            "messageExpression": f"'Set the label {label} to ' + {value} + ': head and workers are "
+            "one gang.'",
             "reason": "Forbidden",
-        })  # fmt: skip
-    return made
+        }
+        for label, value in _gang_labels(facts).items()
+    ]
+    for key, value in facts.head_annotations.items():
+        rules += [_head_carries(key, value), _workers_agree(key, value)]
+    if facts.gang_annotation:
+        rules.append(_without("annotation", facts.gang_annotation))
+    return rules
+
+
+def _job_rules(facts: Scheduler) -> list[dict[str, str]]:
+    return [_without("label", label) for label in _gang_labels(facts)]
+
+
+def _without(what: str, key: str) -> dict[str, str]:
+    held = f"object.metadata.{what}s"
+    return {
+        "expression": f"!has({held}) || !('{key}' in {held})",
+        "message": f"Remove the {what} {key}: the gang is head and workers of one RayCluster, and "
+        "is set there.",
+        "reason": "Forbidden",
+    }
 
 
 def _head_carries(key: str, value: str) -> dict[str, str]:
@@ -62,36 +97,51 @@ def _head_carries(key: str, value: str) -> dict[str, str]:
     }
 
 
-def _change(annotations: Mapping[str, str]) -> str:
-    pairs = ", ".join(f"'{key}': '{value}'" for key, value in annotations.items())
-    path, made = _HEAD.split("."), "annotations: {" + pairs + "}"
-    for depth in range(len(path), 0, -1):
-        made = f"{path[depth - 1]}: Object.{'.'.join(path[:depth])}{{{made}}}"
-    return f"Object{{{made}}}"
+def _workers_agree(key: str, value: str) -> dict[str, str]:
+    """The scheduler reads the pod it sees first, which after a restart of its may be a worker."""
+    notes = "g.template.metadata.annotations"
+    other = (
+        f"has(g.template.metadata) && has({notes}) && '{key}' in {notes} && {notes}['{key}'] != "
+    )
+    groups = "object.spec.workerGroupSpecs"
+    return {
+        "expression": f"!has({groups}) || !{groups}.exists(g, {other}'{value}')",
+        "message": f"Remove the annotation {key} of the worker groups' templates: what is set at the "
+        "head holds for the gang.",
+        "reason": "Forbidden",
+    }
 
 
-def _policy(
-    kind: str, resources: tuple[str, ...], labels: dict[str, str], spec: dict[str, Any]
-) -> Object:
+def _change(facts: Scheduler) -> str:
+    """The CEL of an object that has labels and head annotations and nothing else."""
+    fields = ["metadata: Object.metadata{labels: " + _map(_gang_labels(facts)) + "}"]
+    if facts.head_annotations:
+        notes = {key: f"'{value}'" for key, value in facts.head_annotations.items()}
+        path, made = _HEAD.split("."), f"annotations: {_map(notes)}"
+        for depth in range(len(path), 0, -1):
+            made = f"{path[depth - 1]}: Object.{'.'.join(path[:depth])}{{{made}}}"
+        fields.append(made)
+    return "Object{" + ", ".join(fields) + "}"
+
+
+def _map(values: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"'{key}': {value}" for key, value in values.items()) + "}"
+
+
+def _pair(
+    kind: str, name: str, resources: tuple[str, ...], labels: dict[str, str], spec: dict[str, Any]
+) -> list[Object]:
+    """A policy and the binding that puts it to work."""
     rule = {
         "apiGroups": ["ray.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
         "resources": list(resources),
     }  # fmt: skip
-    return {
-        "apiVersion": _API,
-        "kind": f"{kind}AdmissionPolicy",
-        "metadata": {"name": _NAME, "labels": labels},
-        "spec": {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}, **spec},
-    }
-
-
-def _binding(kind: str, labels: dict[str, str]) -> Object:
-    spec: dict[str, Any] = {"policyName": _NAME}
+    bound: dict[str, Any] = {"policyName": name}
     if kind == "Validating":
-        spec["validationActions"] = ["Deny"]
-    return {
-        "apiVersion": _API,
-        "kind": f"{kind}AdmissionPolicyBinding",
-        "metadata": {"name": _NAME, "labels": labels},
-        "spec": spec,
-    }
+        bound["validationActions"] = ["Deny"]
+    common = {"apiVersion": _API, "metadata": {"name": name, "labels": labels}}
+    matched = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}, **spec}
+    return [
+        {**common, "kind": f"{kind}AdmissionPolicy", "spec": matched},
+        {**common, "kind": f"{kind}AdmissionPolicyBinding", "spec": bound},
+    ]

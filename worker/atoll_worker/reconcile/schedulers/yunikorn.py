@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR
 from typing import Any
 
 import yaml
@@ -17,7 +16,6 @@ from atoll.resources.profiles import Profile
 
 IMAGE, PLACEHOLDER_IMAGE = "docker.io/apache/yunikorn", "registry.k8s.io/pause:3.10"
 _PLACEHOLDER = "internal.yunikorn.apache.org/placeholder"
-_OWNER_JOBS = "object.metadata.ownerReferences.filter(o, o.kind == 'RayJob')"
 
 
 @dataclass(frozen=True)
@@ -47,22 +45,6 @@ class YuniKorn:
             "yunikornDefaults": {
                 "service.placeholderImage": mirrored(PLACEHOLDER_IMAGE, registry),
             },
-        }
-
-    def label_rules(self, queue: str) -> Mapping[str, str]:
-        """Queue, gang, and an application of its own for each workload.
-
-        KubeRay puts the submitter of a RayJob into the gang of its Ray cluster, so these two share
-        the job's. A workload without a name yet (generateName) gets none and is refused.
-        """
-        facts = self.facts
-        name = "(has(object.metadata.name) ? object.metadata.name : '')"
-        owned = f"has(object.metadata.ownerReferences) && {_OWNER_JOBS}.size() > 0"
-        gang = f"({owned} ? {_OWNER_JOBS}[0].name : {name})"
-        return {
-            facts.queue_label: f"'{facts.queue_value(queue)}'",
-            **{label: f"'{value}'" for label, value in facts.fixed_labels.items()},
-            facts.identity_label: f"(object.metadata.namespace + '.' + {gang})",
         }
 
     def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
@@ -112,8 +94,8 @@ def _maximum(resource: str, amount: str) -> tuple[str, str]:
     """A line of `max` as YuniKorn writes amounts: whole numbers, the cores in thousandths."""
     value = parse_quantity(amount)
     if resource == "cpu":
-        return "vcore", f"{(value * 1000).to_integral_value(ROUND_FLOOR)}m"
-    return resource, str(value.to_integral_value(ROUND_FLOOR))
+        return "vcore", f"{int(value * 1000)}m"
+    return resource, str(int(value))
 
 
 def _application(pod: Object) -> str:
