@@ -24,12 +24,12 @@ class Scheduler:
     gang_labels: Mapping[str, str] = field(default_factory=dict)
     """Labels by which KubeRay makes a RayCluster one gang. RayClusters carry them; RayJobs and
     RayServices must not: their RayClusters, one for each try, are the gangs."""
-    identity_label: str = ""
-    """The label of a RayCluster that tells its gang from others, where the scheduler needs one."""
-    head_annotations: Mapping[str, str] = field(default_factory=dict)
-    """Annotations that the template of every RayCluster's head carries."""
     gang_annotation: str = ""
     """An annotation of RayClusters that would make another gang than that of head and workers."""
+    identity_label: str = ""
+    """The label of a Ray pod that tells its gang from others, where the scheduler needs one."""
+    pod_annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations that every Ray pod carries."""
     oldest_kubernetes: Version | None = None
     """Oldest Kubernetes inside, where the scheduler needs a younger one than others."""
     shared: bool = False
@@ -39,12 +39,9 @@ class Scheduler:
         """The value of `queue_label` for a queue."""
         return f"{self.queue_prefix}{queue}"
 
-    def labels(self, queue: str, namespace: str, name: str) -> dict[str, str]:
-        """The labels that make the RayCluster `namespace`/`name` one gang in `queue`."""
-        made = {self.queue_label: self.queue_value(queue), **self.gang_labels}
-        if self.identity_label:
-            made[self.identity_label] = f"{namespace}.{name}"
-        return made
+    def labels(self, queue: str) -> dict[str, str]:
+        """The labels that make a RayCluster one gang in `queue`."""
+        return {self.queue_label: self.queue_value(queue), **self.gang_labels}
 
 
 VOLCANO = Scheduler(
@@ -62,14 +59,15 @@ YUNIKORN = Scheduler(
     queue_label="yunikorn.apache.org/queue",
     queue_prefix="root.",
     gang_labels={"ray.io/gang-scheduling-enabled": "true"},
+    gang_annotation="yunikorn.apache.org/task-groups",
     identity_label="yunikorn.apache.org/app-id",
-    # Soft, YuniKorn's default, starts a part of the gang when the whole has not fitted for a while.
-    head_annotations={
-        "yunikorn.apache.org/schedulingPolicyParameters": "placeholderTimeoutInSeconds=600 "
+    # Soft, the default, starts a part of a gang when the whole has not fitted for 15 minutes. Hard
+    # fails it for good after the time. So: Hard, and ten years.
+    pod_annotations={
+        "yunikorn.apache.org/schedulingPolicyParameters": "placeholderTimeoutInSeconds=315360000 "
         "gangSchedulingStyle=Hard"
     },
-    gang_annotation="yunikorn.apache.org/task-groups",
-    # What makes a gang is set by MutatingAdmissionPolicy on the RayClusters of RayJobs too.
+    # Pods get these by MutatingAdmissionPolicy.
     oldest_kubernetes=Version(1, 36),
 )
 

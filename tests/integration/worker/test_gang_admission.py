@@ -61,7 +61,7 @@ class Site:
         """The policies, and a wait until they hold."""
         required = queue_rule(self.adapter.facts, QUEUE)
         wanted = policy_manifests(required, {}, mutate=mutate)
-        wanted += gang_policies(self.adapter.facts, {}, mutate=mutate)
+        wanted += gang_policies(self.adapter.facts, QUEUE, {}, mutate=mutate)
         for manifest in wanted:
             await self.cluster.apply(manifest)
         for _ in range(200):
@@ -86,10 +86,7 @@ class Site:
         if manifest["kind"] != "RayCluster":
             meta["labels"] = {facts.queue_label: facts.queue_value(QUEUE)}
             return manifest
-        meta["labels"] = facts.labels(QUEUE, RAY_NAMESPACE, meta["name"])
-        if facts.head_annotations:
-            head = manifest["spec"]["headGroupSpec"]["template"]["metadata"]
-            head["annotations"] = dict(facts.head_annotations)
+        meta["labels"] = facts.labels(QUEUE)
         return manifest
 
     async def make(self, manifest: Object) -> Object:
@@ -145,34 +142,46 @@ async def test_whoever_makes_it_gets_queue_and_gang(site: Site) -> None:
             assert made["metadata"]["labels"].items() >= ours.items()
 
 
-async def test_the_gang_of_a_ray_cluster_is_its_own(site: Site) -> None:
-    await site.put(mutate=True)
+def ray_pod(uid: str, labels: dict[str, str], notes: dict[str, str]) -> Object:
+    """A worker as KubeRay makes it, with what the tenant put into its template."""
+    owner = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "name": "main", "uid": uid,
+             "controller": True}  # fmt: skip
+    return {
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "worker", "namespace": RAY_NAMESPACE, "annotations": notes,
+            "labels": {"ray.io/cluster": "main", **labels}, "ownerReferences": [owner],
+        },
+        "spec": {"containers": [{"name": "c", "image": "ray"}]},
+    }  # fmt: skip
+
+
+async def test_a_ray_pod_is_of_the_gang_of_its_ray_cluster_whatever_its_template_says(
+    site: Site,
+) -> None:
     facts = site.adapter.facts
     if not facts.identity_label:
         pytest.skip(f"{facts.name} tells gangs apart by KubeRay's own groups")
-    sly = ray("mine")
-    template = sly["spec"]["headGroupSpec"]["template"]["metadata"]
-    sly["metadata"]["labels"] = {facts.identity_label: "another"}
-    template["annotations"] = {"kept": "yes", **dict.fromkeys(facts.head_annotations, "Soft")}
-    made = await site.make(sly)
-    assert made["metadata"]["labels"][facts.identity_label] == f"{RAY_NAMESPACE}.mine"
-    head = made["spec"]["headGroupSpec"]["template"]["metadata"]
-    assert head["annotations"] == {"kept": "yes", **facts.head_annotations}
-    assert head["labels"] == template["labels"]
-    worker = ray("mine")
-    groups = worker["spec"]["workerGroupSpecs"][0]["template"]["metadata"]
-    groups["annotations"] = dict.fromkeys(facts.head_annotations, "Soft")
-    assert "of the worker groups' templates" in await site.refusal(worker)
-    nameless = ray("mine")
-    nameless["metadata"] = {"generateName": "mine-", "namespace": RAY_NAMESPACE}
-    assert "Set the label" in await site.refusal(nameless)
+    await site.put(mutate=True)
+    spoofed = {facts.identity_label: "another", facts.queue_label: "root.other", "mine": "x"}
+    notes = {"kept": "yes", **dict.fromkeys(facts.pod_annotations, "gangSchedulingStyle=Soft")}
+    for uid in ("1", "2"):  # the same name in another life is another gang
+        made = await site.make(ray_pod(uid, spoofed, notes))
+        assert made["metadata"]["labels"].items() >= {
+            facts.identity_label: f"ray-{uid}", facts.queue_label: facts.queue_value(QUEUE),
+            "mine": "x",
+        }.items()  # fmt: skip
+        assert made["metadata"]["annotations"] == {"kept": "yes", **facts.pod_annotations}
+    stranger = ray_pod("1", spoofed, notes)
+    del stranger["metadata"]["labels"]["ray.io/cluster"]
+    assert (await site.make(stranger))["metadata"]["annotations"] == notes
 
 
 async def test_a_job_does_not_say_what_the_gang_is(site: Site) -> None:
     """KubeRay would copy it to every RayCluster of the job, one for each try."""
     await site.put(mutate=True)
     facts = site.adapter.facts
-    for label in (*facts.gang_labels, *filter(None, [facts.identity_label])):
+    for label in facts.gang_labels:
         job = ray("job", "RayJob")
         job["metadata"]["labels"] = {label: "x"}
         assert f"Remove the label {label}" in await site.refusal(job)

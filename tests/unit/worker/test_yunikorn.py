@@ -53,8 +53,8 @@ def placeholder(number: int, node: str | None, words: str = "") -> dict[str, Any
     said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
     return {
         "metadata": {
-            "name": f"tg-ray.main-workers-{number}",
-            "labels": {"yunikorn.apache.org/app-id": "ray.main"},
+            "name": f"tg-ray-1-workers-{number}",
+            "labels": {"yunikorn.apache.org/app-id": "ray-1"},
             "annotations": {"internal.yunikorn.apache.org/placeholder": "true"},
         },
         "spec": {"nodeName": node} if node else {},
@@ -62,26 +62,31 @@ def placeholder(number: int, node: str | None, words: str = "") -> dict[str, Any
     }
 
 
+def member(status: dict[str, Any]) -> dict[str, Any]:
+    labels = {"ray.io/cluster": "main", "yunikorn.apache.org/app-id": "ray-1"}
+    return {"metadata": {"name": "main-head", "labels": labels}, "spec": {}, "status": status}
+
+
 def test_it_counts_the_places_and_says_why_the_rest_is_missing() -> None:
-    told = [placeholder(0, "n1"), placeholder(1, None), placeholder(2, None, "no room for it")]
+    told = [member({}), placeholder(0, "n1"), placeholder(1, None)]
+    told += [placeholder(2, None, "no room for it")]
     assert YuniKorn().explain("main", told) == "1 of 3 places reserved; no room for it"
     assert YuniKorn().explain("other", told) == ""
-    assert YuniKorn().explain("main", told[:1]) == ""
+    assert YuniKorn().explain("main", told[:2]) == ""
 
 
 def test_a_gang_that_was_refused_says_why() -> None:
-    pod = {
-        "metadata": {"name": "main-head", "labels": {"applicationId": "ray.main"}},
-        "spec": {},
-        "status": {"phase": "Failed", "reason": "ApplicationRejected", "message": " too large"},
-    }
+    pod = member({"phase": "Failed", "reason": "ApplicationRejected", "message": " too large"})
     assert YuniKorn().explain("main", [pod]) == "too large"
 
 
-def test_only_a_scheduler_that_needs_it_has_policies_for_heads() -> None:
-    assert gang_policies(VOLCANO, {}, mutate=True) == []
-    kinds = [made["kind"] for made in gang_policies(YUNIKORN, {}, mutate=True)]
-    validating = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]
-    mutating = ["MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"]
-    assert kinds == [*validating, *validating, *mutating]
-    assert len(gang_policies(YUNIKORN, {}, mutate=False)) == 4
+def test_only_a_scheduler_that_needs_it_has_policies_for_gangs() -> None:
+    assert gang_policies(VOLCANO, "q", {}, mutate=True) == []
+    made = gang_policies(YUNIKORN, "q", {}, mutate=True)
+    names = {(one["kind"].removesuffix("Binding"), one["metadata"]["name"]) for one in made}
+    validating, mutating = "ValidatingAdmissionPolicy", "MutatingAdmissionPolicy"
+    assert names == {
+        (validating, "atoll-gang"), (mutating, "atoll-gang"), (validating, "atoll-gang-jobs"),
+        (validating, "atoll-gang-pods"), (mutating, "atoll-gang-pods"),
+    }  # fmt: skip
+    assert len(made) == 2 * len(names)

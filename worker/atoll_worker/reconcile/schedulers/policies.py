@@ -7,7 +7,12 @@ from atoll.cluster.client import Object
 from atoll.domain.schedulers import Scheduler
 
 _API = "admissionregistration.k8s.io/v1"
-_HEAD = "spec.headGroupSpec.template.metadata"
+_OWNER = "object.metadata.ownerReferences.filter(o, o.kind == 'RayCluster')"
+_RAY_POD = {
+    "name": "of-a-ray-cluster",
+    "expression": "has(object.metadata.labels) && 'ray.io/cluster' in object.metadata.labels && "
+    f"has(object.metadata.ownerReferences) && {_OWNER}.size() == 1",
+}
 
 
 def queue_rule(facts: Scheduler, queue: str) -> dict[str, str]:
@@ -18,62 +23,40 @@ def queue_rule(facts: Scheduler, queue: str) -> dict[str, str]:
     return {facts.queue_label: f"'{facts.queue_value(queue)}'"}
 
 
-def gang_policies(facts: Scheduler, labels: dict[str, str], *, mutate: bool) -> list[Object]:
-    """What makes one gang of a RayCluster, where KubeRay needs to be told; else nothing.
+def gang_policies(
+    facts: Scheduler, queue: str, labels: dict[str, str], *, mutate: bool
+) -> list[Object]:
+    """What makes one gang of a RayCluster, where scheduler and KubeRay need to be told; else nothing.
 
-    A RayJob or RayService must not say it: KubeRay would copy it to every RayCluster it makes, and a
-    second try would be taken for a part of the first. `mutate`: whether the Kubernetes version serves
-    MutatingAdmissionPolicy as v1.
+    `mutate`: whether the Kubernetes version serves MutatingAdmissionPolicy as v1.
     """
-    if not facts.gang_labels and not facts.identity_label:
+    if not facts.gang_labels:
         return []
-    gang, jobs = ("rayclusters",), ("rayjobs", "rayservices")
-    made = [
-        *_pair("Validating", "atoll-gang", gang, labels, {"validations": _cluster_rules(facts)}),
-        *_pair("Validating", "atoll-gang-jobs", jobs, labels, {"validations": _job_rules(facts)}),
-    ]
-    if mutate:
-        change = {"expression": _change(facts)}
-        spec = {
-            "reinvocationPolicy": "IfNeeded",
-            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": change}],
-        }
-        made += _pair("Mutating", "atoll-gang", gang, labels, spec)
-    return made
+    gang = {label: f"'{value}'" for label, value in facts.gang_labels.items()}
+    cluster = _Rules("atoll-gang", ("ray.io", "rayclusters"), gang, {})
+    pods = _Rules("atoll-gang-pods", ("", "pods"), _pod_labels(facts, queue), facts.pod_annotations)
+    made = []
+    for rules in (cluster, pods):
+        more = _without_annotation(facts) if rules is cluster else []
+        made += rules.validating(labels, more)
+        if mutate:
+            made += rules.mutating(labels)
+    # KubeRay would give the gang of a job to its submitter and to every RayCluster it makes for it.
+    refused = [_without("label", label) for label in facts.gang_labels]
+    jobs = _Rules("atoll-gang-jobs", ("ray.io", "rayjobs", "rayservices"), {}, {})
+    return [*made, *jobs.validating(labels, refused)]
 
 
-def _gang_labels(facts: Scheduler) -> dict[str, str]:
-    """Label -> value in CEL. A RayCluster without a name yet (generateName) gets a value that is not
-    its own and is refused.
-    """
-    made = {label: f"'{value}'" for label, value in facts.gang_labels.items()}
+def _pod_labels(facts: Scheduler, queue: str) -> dict[str, str]:
+    """A gang is one life of one RayCluster: a name comes again, a UID does not."""
+    made = {facts.queue_label: f"'{facts.queue_value(queue)}'"}
     if facts.identity_label:
-        name = "(has(object.metadata.name) ? object.metadata.name : '')"
-        made[facts.identity_label] = f"(object.metadata.namespace + '.' + {name})"
+        made[facts.identity_label] = f"'ray-' + string({_OWNER}[0].uid)"
     return made
 
 
-def _cluster_rules(facts: Scheduler) -> list[dict[str, str]]:
-    held = "has(object.metadata.labels)"
-    rules = [
-        {
-            "expression": f"{held} && '{label}' in object.metadata.labels && "
-            f"object.metadata.labels['{label}'] == {value}",
-            "messageExpression": f"'Set the label {label} to ' + {value} + ': head and workers are "
-            "one gang.'",
-            "reason": "Forbidden",
-        }
-        for label, value in _gang_labels(facts).items()
-    ]
-    for key, value in facts.head_annotations.items():
-        rules += [_head_carries(key, value), _workers_agree(key, value)]
-    if facts.gang_annotation:
-        rules.append(_without("annotation", facts.gang_annotation))
-    return rules
-
-
-def _job_rules(facts: Scheduler) -> list[dict[str, str]]:
-    return [_without("label", label) for label in _gang_labels(facts)]
+def _without_annotation(facts: Scheduler) -> list[dict[str, str]]:
+    return [_without("annotation", facts.gang_annotation)] if facts.gang_annotation else []
 
 
 def _without(what: str, key: str) -> dict[str, str]:
@@ -86,62 +69,64 @@ def _without(what: str, key: str) -> dict[str, str]:
     }
 
 
-def _head_carries(key: str, value: str) -> dict[str, str]:
-    notes = f"object.{_HEAD}.annotations"
+class _Rules:
+    """What objects of some kinds carry: labels (values in CEL) and annotations (plain values)."""
+
+    def __init__(
+        self, name: str, kinds: tuple[str, ...], labels: Mapping[str, str],
+        annotations: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self._name, (self._group, *self._resources) = name, kinds
+        notes = {key: f"'{value}'" for key, value in annotations.items()}
+        self._wanted = {"label": labels, "annotation": notes}
+
+    def validating(self, labels: dict[str, str], more: list[dict[str, str]]) -> list[Object]:
+        """The policy that refuses what does not carry it, and its binding."""
+        carried = [
+            _carries(what, key, value)
+            for what, values in self._wanted.items()
+            for key, value in values.items()
+        ]
+        return self._pair("Validating", labels, {"validations": [*carried, *more]})
+
+    def mutating(self, labels: dict[str, str]) -> list[Object]:
+        """The policy that puts it there, and its binding."""
+        parts = [f"{what}s: {_map(values)}" for what, values in self._wanted.items() if values]
+        change = "Object{metadata: Object.metadata{" + ", ".join(parts) + "}}"
+        mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": change}}
+        spec = {"reinvocationPolicy": "IfNeeded", "mutations": [mutation]}
+        return self._pair("Mutating", labels, spec)
+
+    def _pair(self, kind: str, labels: dict[str, str], spec: dict[str, Any]) -> list[Object]:
+        pods = self._resources == ["pods"]
+        rule = {
+            "apiGroups": [self._group], "apiVersions": ["v1"], "resources": self._resources,
+            # Labels of pods change only by hand, and the scheduler has read them by then.
+            "operations": ["CREATE"] if pods else ["CREATE", "UPDATE"],
+        }  # fmt: skip
+        matched: dict[str, Any] = {"failurePolicy": "Fail"}
+        matched["matchConstraints"] = {"resourceRules": [rule]}
+        if pods:
+            matched["matchConditions"] = [_RAY_POD]
+        bound: dict[str, Any] = {"policyName": self._name}
+        if kind == "Validating":
+            bound["validationActions"] = ["Deny"]
+        common = {"apiVersion": _API, "metadata": {"name": self._name, "labels": labels}}
+        return [
+            {**common, "kind": f"{kind}AdmissionPolicy", "spec": {**matched, **spec}},
+            {**common, "kind": f"{kind}AdmissionPolicyBinding", "spec": bound},
+        ]
+
+
+def _carries(what: str, key: str, value: str) -> dict[str, str]:
+    held = f"object.metadata.{what}s"
     return {
-        "expression": f"has(object.{_HEAD}) && has({notes}) && '{key}' in {notes} && "
-        f"{notes}['{key}'] == '{value}'",
-        "message": f"Set the annotation {key} of spec.headGroupSpec.template to {value!r}: no part "
-        "of a gang runs without the rest.",
+        "expression": f"has({held}) && '{key}' in {held} && {held}['{key}'] == {value}",
+        "messageExpression": f"'Set the {what} {key} to ' + {value} + ': head and workers are one "
+        "gang.'",
         "reason": "Forbidden",
     }
-
-
-def _workers_agree(key: str, value: str) -> dict[str, str]:
-    """The scheduler reads the pod it sees first, which after a restart of its may be a worker."""
-    notes = "g.template.metadata.annotations"
-    other = (
-        f"has(g.template.metadata) && has({notes}) && '{key}' in {notes} && {notes}['{key}'] != "
-    )
-    groups = "object.spec.workerGroupSpecs"
-    return {
-        "expression": f"!has({groups}) || !{groups}.exists(g, {other}'{value}')",
-        "message": f"Remove the annotation {key} of the worker groups' templates: what is set at the "
-        "head holds for the gang.",
-        "reason": "Forbidden",
-    }
-
-
-def _change(facts: Scheduler) -> str:
-    """The CEL of an object that has labels and head annotations and nothing else."""
-    fields = ["metadata: Object.metadata{labels: " + _map(_gang_labels(facts)) + "}"]
-    if facts.head_annotations:
-        notes = {key: f"'{value}'" for key, value in facts.head_annotations.items()}
-        path, made = _HEAD.split("."), f"annotations: {_map(notes)}"
-        for depth in range(len(path), 0, -1):
-            made = f"{path[depth - 1]}: Object.{'.'.join(path[:depth])}{{{made}}}"
-        fields.append(made)
-    return "Object{" + ", ".join(fields) + "}"
 
 
 def _map(values: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"'{key}': {value}" for key, value in values.items()) + "}"
-
-
-def _pair(
-    kind: str, name: str, resources: tuple[str, ...], labels: dict[str, str], spec: dict[str, Any]
-) -> list[Object]:
-    """A policy and the binding that puts it to work."""
-    rule = {
-        "apiGroups": ["ray.io"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
-        "resources": list(resources),
-    }  # fmt: skip
-    bound: dict[str, Any] = {"policyName": name}
-    if kind == "Validating":
-        bound["validationActions"] = ["Deny"]
-    common = {"apiVersion": _API, "metadata": {"name": name, "labels": labels}}
-    matched = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}, **spec}
-    return [
-        {**common, "kind": f"{kind}AdmissionPolicy", "spec": matched},
-        {**common, "kind": f"{kind}AdmissionPolicyBinding", "spec": bound},
-    ]

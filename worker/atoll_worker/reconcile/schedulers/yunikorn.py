@@ -8,7 +8,7 @@ import yaml
 
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import POD, Kind
-from atoll.domain.names import RAY_NAMESPACE, SYSTEM_NAMESPACE
+from atoll.domain.names import SYSTEM_NAMESPACE
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.ray_clusters import mirrored
 from atoll.domain.schedulers import YUNIKORN, Scheduler
@@ -77,8 +77,9 @@ class YuniKorn:
 
         Reservations are placeholder pods; a gang that was refused as a whole has failed pods.
         """
-        application = self.facts.labels("", RAY_NAMESPACE, ray_cluster)[self.facts.identity_label]
-        mine = [pod for pod in told if _application(pod) == application]
+        members = [pod for pod in told if _label(pod, "ray.io/cluster") == ray_cluster]
+        gangs = {_label(pod, self.facts.identity_label) for pod in members} - {""}
+        mine = [pod for pod in told if _label(pod, self.facts.identity_label) in gangs]
         refused = [_refusal(pod) for pod in mine if _refusal(pod)]
         if refused:
             return refused[-1]
@@ -98,9 +99,8 @@ def _maximum(resource: str, amount: str) -> tuple[str, str]:
     return resource, str(int(value))
 
 
-def _application(pod: Object) -> str:
-    labels = pod["metadata"].get("labels") or {}
-    return str(labels.get(YUNIKORN.identity_label) or labels.get("applicationId") or "")
+def _label(pod: Object, label: str) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(label, ""))
 
 
 def _note(pod: Object, annotation: str) -> str:

@@ -25,10 +25,10 @@ class Policies(Step):
         major, minor = scope.versions.spec.kubernetes.version.split(".")[:2]
         mutate = (int(major), int(minor)) >= MUTATING_SINCE
         facts, labels = adapter_of(scope.versions).facts, scope.labels(self.name)
-        required = queue_rule(facts, queue_name(scope.vc.spec.team))
+        queue = queue_name(scope.vc.spec.team)
         return [
-            *policy_manifests(required, labels, mutate=mutate),
-            *gang_policies(facts, labels, mutate=mutate),
+            *policy_manifests(queue_rule(facts, queue), labels, mutate=mutate),
+            *gang_policies(facts, queue, labels, mutate=mutate),
         ]
 
     async def observe(self, scope: Scope) -> list[Object]:
