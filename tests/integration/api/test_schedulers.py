@@ -1,7 +1,6 @@
 """Which gang scheduler a team may have, through the API and by kubectl, on a real API server."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from atoll.cluster.client import Cluster
 from atoll.errors import InvalidError
 from builders.api_process import chart, profile, wanted
 
-OTHER = "other-scheduler"
-
 
 def with_yunikorn(name: str) -> dict[str, Any]:
     made = profile(name)
@@ -23,14 +20,16 @@ def with_yunikorn(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def team(api: httpx2.Client) -> Iterator[str]:
-    """A team that may use Volcano alone, beside a profile with YuniKorn."""
-    api.post("/v1/profiles", json=with_yunikorn(OTHER)).raise_for_status()
-    body = {"name": "picky", "spec": {"schedulers": ["volcano"]}}
+def team(api: httpx2.Client, request: pytest.FixtureRequest) -> str:
+    """A team that may use Volcano alone, beside a profile with YuniKorn; of this test's own name.
+
+    No worker is there to let a virtual cluster go, so names are not used again.
+    """
+    name = f"s{abs(hash(request.node.name)) % 10**8}"
+    api.post("/v1/profiles", json=with_yunikorn(name)).raise_for_status()
+    body = {"name": name, "spec": {"schedulers": ["volcano"]}}
     api.post("/v1/teams", json=body).raise_for_status()
-    yield "picky"
-    for path in ("virtual-clusters/choice", "teams/picky", f"profiles/{OTHER}"):
-        api.delete(f"/v1/{path}", headers={"If-Match": "*"})
+    return name
 
 
 def problems(answer: httpx2.Response) -> dict[str, str]:
@@ -41,18 +40,18 @@ def problems(answer: httpx2.Response) -> dict[str, str]:
 def test_one_that_is_not_on_the_list_is_refused_with_those_that_are(
     api: httpx2.Client, team: str
 ) -> None:
-    answer = api.post("/v1/virtual-clusters", json=wanted("choice", team, profile=OTHER))
+    answer = api.post("/v1/virtual-clusters", json=wanted(team, team, profile=team))
     words = problems(answer)["/spec/profile"]
-    assert words.startswith(f"profile '{OTHER}' has the scheduler yunikorn, which team 'picky'")
+    assert words.startswith(f"profile '{team}' has the scheduler yunikorn, which team '{team}'")
     assert "it may use: volcano" in words
-    assert api.get("/v1/virtual-clusters/choice").status_code == 404
-    assert api.post("/v1/virtual-clusters", json=wanted("choice", team)).status_code == 202
+    assert api.get(f"/v1/virtual-clusters/{team}").status_code == 404
+    assert api.post("/v1/virtual-clusters", json=wanted(team, team)).status_code == 202
 
 
 def test_an_empty_list_allows_all(api: httpx2.Client, team: str) -> None:
     change = {"spec": {"schedulers": []}}
     api.patch(f"/v1/teams/{team}", json=change, headers={"If-Match": "*"}).raise_for_status()
-    body = wanted("choice", team, profile=OTHER)
+    body = wanted(team, team, profile=team)
     assert api.post("/v1/virtual-clusters", json=body).status_code == 202
 
 
@@ -96,31 +95,31 @@ def test_a_living_virtual_cluster_keeps_its_scheduler(
     api: httpx2.Client, api_server: Path, team: str
 ) -> None:
     api.patch(f"/v1/teams/{team}", json={"spec": {"schedulers": []}}, headers={"If-Match": "*"})
-    assert api.post("/v1/virtual-clusters", json=wanted("choice", team)).status_code == 202
+    assert api.post("/v1/virtual-clusters", json=wanted(team, team)).status_code == 202
 
     async def let_in() -> None:
         """What the worker writes when it has let it in."""
         async with Cluster.from_file(api_server) as cluster:
             change = {"status": {"scheduler": "volcano"}}
-            await cluster.patch(kinds.VIRTUAL_CLUSTER, "choice", change, status=True)
+            await cluster.patch(kinds.VIRTUAL_CLUSTER, team, change, status=True)
 
     asyncio.run(let_in())
-    change = {"spec": {"profile": OTHER}}
-    answer = api.patch("/v1/virtual-clusters/choice", json=change, headers={"If-Match": "*"})
+    change = {"spec": {"profile": team}}
+    answer = api.patch(f"/v1/virtual-clusters/{team}", json=change, headers={"If-Match": "*"})
     assert "the virtual cluster has volcano" in problems(answer)["/spec/profile"]
 
 
 def test_the_scheduler_of_a_profile_in_use_stays(api: httpx2.Client, team: str) -> None:
     api.patch(f"/v1/teams/{team}", json={"spec": {"schedulers": []}}, headers={"If-Match": "*"})
     path, change = (
-        f"/v1/profiles/{OTHER}",
+        f"/v1/profiles/{team}",
         {"spec": {"scheduler": profile("x")["spec"]["scheduler"]}},
     )
     change["spec"]["scheduler"]["name"] = "volcano"
     match = {"If-Match": "*"}
-    body = wanted("choice", team, profile=OTHER)
+    body = wanted(team, team, profile=team)
     assert api.post("/v1/virtual-clusters", json=body).status_code == 202
     answer = api.patch(path, json=change, headers=match)
     assert (answer.status_code, answer.json()["code"]) == (409, "in_use")
-    assert answer.json()["detail"].startswith(f"Profile '{OTHER}' is used by: choice")
-    assert api.delete("/v1/virtual-clusters/choice", headers=match).status_code == 202
+    assert answer.json()["detail"].startswith(f"Profile '{team}' is used by: {team}")
+    assert api.delete(f"/v1/virtual-clusters/{team}", headers=match).status_code == 202
