@@ -23,7 +23,7 @@ from atoll.contract.base import Page
 from atoll.contract.profiles import ProfileCreate, ProfileRead
 from atoll.domain.names import RESERVED, name_problem
 from atoll.domain.schedulers import scheduler_named
-from atoll.domain.versions import find_step_problems, find_version_problems
+from atoll.domain.versions import find_step_problems, find_version_problems, parse_version
 from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
 from atoll.resources.meta import Metadata
 from atoll.resources.profiles import Profile, ProfileSpec
@@ -194,4 +194,20 @@ def spec_problems(spec: ProfileSpec) -> list[FieldProblem]:
         oldest_scheduler=scheduler_named(spec.scheduler.name).oldest,
         ray=spec.ray.version,
     )
-    return [FieldProblem(_FIELDS[problem.part], problem.reason) for problem in found]
+    problems = [FieldProblem(_FIELDS[problem.part], problem.reason) for problem in found]
+    return problems or _kubernetes_problems(spec)
+
+
+def _kubernetes_problems(spec: ProfileSpec) -> list[FieldProblem]:
+    """Too old a Kubernetes for the scheduler; the versions themselves are known to be such."""
+    facts = scheduler_named(spec.scheduler.name)
+    oldest = facts.oldest_kubernetes
+    if oldest is None or parse_version(spec.kubernetes.version) >= oldest:
+        return []
+    return [
+        FieldProblem(
+            _FIELDS["kubernetes"],
+            f"{spec.kubernetes.version} is too old for the scheduler {facts.name}, which needs "
+            f"{oldest} or later; take it, or the scheduler volcano",
+        )
+    ]

@@ -94,16 +94,12 @@ def ray_cluster_manifest(
     `image` is a full reference (see `ray_image`), `scheduler` a name of `SCHEDULERS`. Requests equal
     limits, so that the quota counts what is used; the head runs no tasks, so that no task dies with it.
     """
-    facts = scheduler_named(scheduler)
     labels = {
         LABEL_MANAGED: FIELD_MANAGER,
         LABEL_TEAM: team,
         LABEL_VIRTUAL_CLUSTER: virtual_cluster,
-        **facts.labels(queue_name(team), RAY_NAMESPACE, spec.name),
+        **scheduler_named(scheduler).labels(queue_name(team)),
     }
-    head = _probed(_head(spec, image, labels), ray_version)
-    if facts.head_annotations:
-        head["template"]["metadata"]["annotations"] = dict(facts.head_annotations)
     return {
         "apiVersion": "ray.io/v1",
         "kind": "RayCluster",
@@ -116,7 +112,7 @@ def ray_cluster_manifest(
                     "valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}
                 },
             },
-            "headGroupSpec": head,
+            "headGroupSpec": _probed(_head(spec, image, labels), ray_version),
             "workerGroupSpecs": [_probed(_workers(spec, image, labels), ray_version)],
         },
     }

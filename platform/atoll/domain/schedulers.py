@@ -18,17 +18,20 @@ class Scheduler:
     oldest: Version
     """Oldest chart version that is known to work."""
     queue_label: str
-    """The label of a Ray workload that names its queue."""
+    """The label of a RayCluster, RayJob or RayService that names its queue."""
     queue_prefix: str = ""
     """What stands before a queue's name in that label."""
-    fixed_labels: Mapping[str, str] = field(default_factory=dict)
-    """Labels that every Ray workload carries, whatever its queue."""
-    identity_label: str = ""
-    """The label that tells one gang from another, where the scheduler needs one."""
-    head_annotations: Mapping[str, str] = field(default_factory=dict)
-    """Annotations that the template of every Ray head carries."""
+    gang_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels by which KubeRay makes a RayCluster one gang. RayClusters carry them; RayJobs and
+    RayServices must not: their RayClusters, one for each try, are the gangs."""
     gang_annotation: str = ""
-    """An annotation of Ray workloads that KubeRay writes to make the gang, and nobody else may."""
+    """An annotation of RayClusters that would make another gang than that of head and workers."""
+    identity_label: str = ""
+    """The label of a Ray pod that tells its gang from others, where the scheduler needs one."""
+    pod_annotations: Mapping[str, str] = field(default_factory=dict)
+    """Annotations that every Ray pod carries."""
+    oldest_kubernetes: Version | None = None
+    """Oldest Kubernetes inside, where the scheduler needs a younger one than others."""
     shared: bool = False
     """Whether the host can run it for shared virtual clusters: their gangs are mirrored there."""
 
@@ -36,12 +39,9 @@ class Scheduler:
         """The value of `queue_label` for a queue."""
         return f"{self.queue_prefix}{queue}"
 
-    def labels(self, queue: str, namespace: str, name: str) -> dict[str, str]:
-        """The labels that make the Ray workload `namespace`/`name` one gang in `queue`."""
-        made = {self.queue_label: self.queue_value(queue), **self.fixed_labels}
-        if self.identity_label:
-            made[self.identity_label] = f"{namespace}.{name}"
-        return made
+    def labels(self, queue: str) -> dict[str, str]:
+        """The labels that make a RayCluster one gang in `queue`."""
+        return {self.queue_label: self.queue_value(queue), **self.gang_labels}
 
 
 VOLCANO = Scheduler(
@@ -58,14 +58,17 @@ YUNIKORN = Scheduler(
     oldest=Version(1, 9, 0),
     queue_label="yunikorn.apache.org/queue",
     queue_prefix="root.",
-    fixed_labels={"ray.io/gang-scheduling-enabled": "true"},
+    gang_labels={"ray.io/gang-scheduling-enabled": "true"},
+    gang_annotation="yunikorn.apache.org/task-groups",
     identity_label="yunikorn.apache.org/app-id",
-    # Soft, YuniKorn's default, starts a part of the gang when the whole has not fitted for a while.
-    head_annotations={
-        "yunikorn.apache.org/schedulingPolicyParameters": "placeholderTimeoutInSeconds=600 "
+    # Soft, the default, starts a part of a gang when the whole has not fitted for 15 minutes. Hard
+    # fails it for good after the time. So: Hard, and ten years.
+    pod_annotations={
+        "yunikorn.apache.org/schedulingPolicyParameters": "placeholderTimeoutInSeconds=315360000 "
         "gangSchedulingStyle=Hard"
     },
-    gang_annotation="yunikorn.apache.org/task-groups",
+    # Pods get these by MutatingAdmissionPolicy.
+    oldest_kubernetes=Version(1, 36),
 )
 
 SCHEDULERS: Mapping[str, Scheduler] = {one.name: one for one in (VOLCANO, YUNIKORN)}

@@ -23,11 +23,10 @@ def test_an_unknown_one_is_refused_with_those_there_are() -> None:
         scheduler_named("slurm")
 
 
-def test_the_labels_of_a_workload() -> None:
-    assert VOLCANO.labels("team-blue", "ray", "main") == {"volcano.sh/queue-name": "team-blue"}
-    assert YUNIKORN.labels("team-blue", "ray", "main") == {
+def test_the_labels_of_a_ray_cluster() -> None:
+    assert VOLCANO.labels("team-blue") == {"volcano.sh/queue-name": "team-blue"}
+    assert YUNIKORN.labels("team-blue") == {
         "yunikorn.apache.org/queue": "root.team-blue",
-        "yunikorn.apache.org/app-id": "ray.main",
         "ray.io/gang-scheduling-enabled": "true",
     }
 

@@ -100,7 +100,7 @@ def policy_manifests(
     """Admission inside: every Ray workload is in the team's queue, whoever makes it.
 
     `required` are the labels it must carry: label -> the value, as a CEL expression (see
-    `SchedulerAdapter.label_rules`). `mutate` adds them where the Kubernetes version serves
+    `schedulers.policies.queue_rule`). `mutate` adds them where the Kubernetes version serves
     MutatingAdmissionPolicy as v1 (1.36); validation holds in any case.
     """
     made = [_validating(required, labels), _policy_binding("Validating", labels)]

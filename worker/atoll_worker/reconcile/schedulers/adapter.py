@@ -34,12 +34,6 @@ class SchedulerAdapter(Protocol):
     def values(self, profile: Profile) -> dict[str, Any]:
         """Values of its chart. No webhooks: nothing that can be down may stand before a pod."""
 
-    def label_rules(self, queue: str) -> Mapping[str, str]:
-        """The labels that admission sets and demands on Ray workloads: label -> value in CEL.
-
-        For every workload they must come to the same as `facts.labels` does.
-        """
-
     def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
         """The manifest that makes the queue and caps it.
 

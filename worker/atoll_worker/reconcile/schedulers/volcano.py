@@ -38,10 +38,6 @@ class Volcano:
             },
         }
 
-    def label_rules(self, queue: str) -> Mapping[str, str]:
-        """The queue; the PodGroup is KubeRay's own doing."""
-        return {self.facts.queue_label: f"'{self.facts.queue_value(queue)}'"}
-
     def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
         """A Queue; `capability` is its hard cap."""
         spec: dict[str, Any] = {"weight": 1, "reclaimable": False}

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR
 from typing import Any
 
 import yaml
 
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import POD, Kind
-from atoll.domain.names import RAY_NAMESPACE, SYSTEM_NAMESPACE
+from atoll.domain.names import SYSTEM_NAMESPACE
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.ray_clusters import mirrored
 from atoll.domain.schedulers import YUNIKORN, Scheduler
@@ -17,7 +16,6 @@ from atoll.resources.profiles import Profile
 
 IMAGE, PLACEHOLDER_IMAGE = "docker.io/apache/yunikorn", "registry.k8s.io/pause:3.10"
 _PLACEHOLDER = "internal.yunikorn.apache.org/placeholder"
-_OWNER_JOBS = "object.metadata.ownerReferences.filter(o, o.kind == 'RayJob')"
 
 
 @dataclass(frozen=True)
@@ -47,22 +45,6 @@ class YuniKorn:
             "yunikornDefaults": {
                 "service.placeholderImage": mirrored(PLACEHOLDER_IMAGE, registry),
             },
-        }
-
-    def label_rules(self, queue: str) -> Mapping[str, str]:
-        """Queue, gang, and an application of its own for each workload.
-
-        KubeRay puts the submitter of a RayJob into the gang of its Ray cluster, so these two share
-        the job's. A workload without a name yet (generateName) gets none and is refused.
-        """
-        facts = self.facts
-        name = "(has(object.metadata.name) ? object.metadata.name : '')"
-        owned = f"has(object.metadata.ownerReferences) && {_OWNER_JOBS}.size() > 0"
-        gang = f"({owned} ? {_OWNER_JOBS}[0].name : {name})"
-        return {
-            facts.queue_label: f"'{facts.queue_value(queue)}'",
-            **{label: f"'{value}'" for label, value in facts.fixed_labels.items()},
-            facts.identity_label: f"(object.metadata.namespace + '.' + {gang})",
         }
 
     def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
@@ -95,8 +77,9 @@ class YuniKorn:
 
         Reservations are placeholder pods; a gang that was refused as a whole has failed pods.
         """
-        application = self.facts.labels("", RAY_NAMESPACE, ray_cluster)[self.facts.identity_label]
-        mine = [pod for pod in told if _application(pod) == application]
+        members = [pod for pod in told if _label(pod, "ray.io/cluster") == ray_cluster]
+        gangs = {_label(pod, self.facts.identity_label) for pod in members} - {""}
+        mine = [pod for pod in told if _label(pod, self.facts.identity_label) in gangs]
         refused = [_refusal(pod) for pod in mine if _refusal(pod)]
         if refused:
             return refused[-1]
@@ -112,13 +95,12 @@ def _maximum(resource: str, amount: str) -> tuple[str, str]:
     """A line of `max` as YuniKorn writes amounts: whole numbers, the cores in thousandths."""
     value = parse_quantity(amount)
     if resource == "cpu":
-        return "vcore", f"{(value * 1000).to_integral_value(ROUND_FLOOR)}m"
-    return resource, str(value.to_integral_value(ROUND_FLOOR))
+        return "vcore", f"{int(value * 1000)}m"
+    return resource, str(int(value))
 
 
-def _application(pod: Object) -> str:
-    labels = pod["metadata"].get("labels") or {}
-    return str(labels.get(YUNIKORN.identity_label) or labels.get("applicationId") or "")
+def _label(pod: Object, label: str) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(label, ""))
 
 
 def _note(pod: Object, annotation: str) -> str:

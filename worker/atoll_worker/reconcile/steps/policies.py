@@ -7,7 +7,7 @@ from atoll.domain.names import queue_name
 from atoll_worker.reconcile.inside import policy_manifests
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Wait
 from atoll_worker.reconcile.schedulers import adapter_of
-from atoll_worker.reconcile.schedulers.policies import gang_policies
+from atoll_worker.reconcile.schedulers.policies import gang_policies, queue_rule
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
@@ -24,11 +24,11 @@ class Policies(Step):
     def _manifests(self, scope: Scope) -> list[Object]:
         major, minor = scope.versions.spec.kubernetes.version.split(".")[:2]
         mutate = (int(major), int(minor)) >= MUTATING_SINCE
-        adapter, labels = adapter_of(scope.versions), scope.labels(self.name)
-        required = adapter.label_rules(queue_name(scope.vc.spec.team))
+        facts, labels = adapter_of(scope.versions).facts, scope.labels(self.name)
+        queue = queue_name(scope.vc.spec.team)
         return [
-            *policy_manifests(required, labels, mutate=mutate),
-            *gang_policies(adapter.facts, labels, mutate=mutate),
+            *policy_manifests(queue_rule(facts, queue), labels, mutate=mutate),
+            *gang_policies(facts, queue, labels, mutate=mutate),
         ]
 
     async def observe(self, scope: Scope) -> list[Object]:

@@ -36,6 +36,8 @@ from atoll.hosts.sandbox.kube import (
 from atoll.hosts.sandbox.objects import now
 
 log = logging.getLogger(__name__)
+PLAYED = ("", "volcano")
+"""The batch schedulers that have a stand-in; with another one no Ray pod would ever be placed."""
 _AGAIN_SECONDS = 2.0
 _CLEANUP_SECONDS = 60.0
 
@@ -46,6 +48,11 @@ class KubeRay:
     async def run(self, pod: RunningPod) -> int:
         """Play the operator for the API server this pod was installed in, until cancelled."""
         scheduler = _scheduler(pod.manifest)
+        if scheduler not in PLAYED:
+            words = f"the sandbox plays no scheduler {scheduler}; choose a profile with volcano"
+            await pod.waiting("CrashLoopBackOff", words)
+            await asyncio.sleep(2)
+            return 1
         if scheduler == "volcano" and not await _defined(pod.site):
             # Like the real one: it watches PodGroups, so it cannot start without their definition.
             await pod.waiting("CrashLoopBackOff", "no matches for kind PodGroup")
