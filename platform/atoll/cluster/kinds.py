@@ -71,6 +71,14 @@ MUTATING_BINDING = Kind(
     "admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicyBinding",
     "mutatingadmissionpolicybindings", False,
 )  # fmt: skip
+MUTATING_POLICY_BETA = Kind(
+    "admissionregistration.k8s.io", "v1beta1", "MutatingAdmissionPolicy",
+    "mutatingadmissionpolicies", False,
+)  # fmt: skip
+MUTATING_BINDING_BETA = Kind(
+    "admissionregistration.k8s.io", "v1beta1", "MutatingAdmissionPolicyBinding",
+    "mutatingadmissionpolicybindings", False,
+)  # fmt: skip
 PRIORITY_CLASS = Kind("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", False)
 RAY_CLUSTER = Kind("ray.io", "v1", "RayCluster", "rayclusters")
 RAY_JOB = Kind("ray.io", "v1", "RayJob", "rayjobs")

@@ -74,3 +74,17 @@ def test_the_platforms_own_share_comes_on_top_of_the_teams() -> None:
         "pods": "18",
         "requests.nvidia.com/gpu": "1",
     }
+
+
+def test_policies_that_mutate_are_switched_on_where_they_are_a_beta() -> None:
+    def arguments(version: str) -> list[str]:
+        asked = profile()
+        asked.spec.kubernetes.version = version
+        k8s = vcluster_values(cluster(), asked)["controlPlane"]["distro"]["k8s"]
+        found: list[str] = k8s.get("apiServer", {}).get("extraArgs", [])
+        return found
+
+    beta = "--runtime-config=admissionregistration.k8s.io/v1beta1=true"
+    assert [beta in arguments(v) for v in ("1.33.4", "1.34.0", "1.35.4", "1.36.3")] == [
+        False, True, True, False,
+    ]  # fmt: skip

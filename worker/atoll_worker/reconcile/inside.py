@@ -1,6 +1,5 @@
 """Objects of ours inside a virtual cluster, made by pure functions."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from atoll.cluster.client import Object
@@ -82,80 +81,3 @@ def _binding(name: str, account: str, role: str, labels: dict[str, str]) -> Obje
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": SYSTEM_NAMESPACE}],
     }
-
-
-_RAY_RULES = [
-    {
-        "apiGroups": ["ray.io"],
-        "apiVersions": ["v1"],
-        "operations": ["CREATE", "UPDATE"],
-        "resources": ["rayclusters", "rayjobs", "rayservices"],
-    }
-]
-
-
-def policy_manifests(
-    required: Mapping[str, str], labels: dict[str, str], *, mutate: bool
-) -> list[Object]:
-    """Admission inside: every Ray workload is in the team's queue, whoever makes it.
-
-    `required` are the labels it must carry: label -> the value, as a CEL expression (see
-    `schedulers.policies.queue_rule`). `mutate` adds them where the Kubernetes version serves
-    MutatingAdmissionPolicy as v1 (1.36); validation holds in any case.
-    """
-    made = [_validating(required, labels), _policy_binding("Validating", labels)]
-    if mutate:
-        made += [_mutating(required, labels), _policy_binding("Mutating", labels)]
-    return made
-
-
-def _validating(required: Mapping[str, str], labels: dict[str, str]) -> Object:
-    return {
-        **_object(
-            "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", "atoll-ray", labels
-        ),
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": _RAY_RULES},
-            "validations": [_carries(label, value) for label, value in required.items()],
-        },
-    }
-
-
-def _carries(label: str, value: str) -> dict[str, str]:
-    held = f"has(object.metadata.labels) && '{label}' in object.metadata.labels"
-    return {
-        "expression": f"{held} && object.metadata.labels['{label}'] == {value}",
-        "messageExpression": f"'Set the label {label} to ' + {value} + ': Ray workloads run "
-        "gang-scheduled in the queue of their team.'",
-        "reason": "Forbidden",
-    }
-
-
-def _mutating(required: Mapping[str, str], labels: dict[str, str]) -> Object:
-    pairs = ", ".join(f"'{label}': {value}" for label, value in required.items())
-    expression = "Object{metadata: Object.metadata{labels: {" + pairs + "}}}"
-    return {
-        **_object(
-            "admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", "atoll-ray", labels
-        ),
-        "spec": {
-            "failurePolicy": "Fail",
-            "reinvocationPolicy": "IfNeeded",
-            "matchConstraints": {"resourceRules": _RAY_RULES},
-            "mutations": [
-                {
-                    "patchType": "ApplyConfiguration",
-                    "applyConfiguration": {"expression": expression},
-                }
-            ],
-        },
-    }
-
-
-def _policy_binding(kind: str, labels: dict[str, str]) -> Object:
-    spec: dict[str, Any] = {"policyName": "atoll-ray"}
-    if kind == "Validating":
-        spec["validationActions"] = ["Deny"]
-    name = f"{kind}AdmissionPolicyBinding"
-    return {**_object("admissionregistration.k8s.io/v1", name, "atoll-ray", labels), "spec": spec}

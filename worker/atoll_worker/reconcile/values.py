@@ -5,6 +5,7 @@ from typing import Any
 from atoll.domain.names import LABEL_VIRTUAL_CLUSTER, RAY_NAMESPACE, host_namespace
 from atoll.domain.quantities import add_quantities
 from atoll.domain.ray_clusters import mirrored
+from atoll.domain.versions import Version, parse_version
 from atoll.resources.profiles import Profile
 from atoll.resources.virtual_clusters import VirtualCluster
 
@@ -23,6 +24,7 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
                 "k8s": {
                     "image": _kubernetes_image(profile),
                     "scheduler": {"enabled": vc.spec.mode == "dedicated"},
+                    **_mutating_policies(profile),
                 }
             },
             "statefulSet": _stateful_set(profile),
@@ -88,6 +90,19 @@ def _kubernetes_image(profile: Profile) -> dict[str, str]:
     part = profile.spec.kubernetes
     registry, _, repository = mirrored(part.image, profile.spec.registry).partition("/")
     return {"registry": registry, "repository": repository, "tag": f"v{part.version}"}
+
+
+def _mutating_policies(profile: Profile) -> dict[str, Any]:
+    """Kubernetes 1.34 and 1.35 have MutatingAdmissionPolicy as a beta that is off; 1.36 serves it as v1."""
+    if parse_version(profile.spec.kubernetes.version) >= Version(1, 36):
+        return {}
+    if parse_version(profile.spec.kubernetes.version) < Version(1, 34):
+        return {}
+    arguments = [
+        "--feature-gates=MutatingAdmissionPolicy=true",
+        "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+    ]
+    return {"apiServer": {"extraArgs": arguments}}
 
 
 def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:

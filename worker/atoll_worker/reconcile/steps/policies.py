@@ -1,49 +1,98 @@
 """Admission inside: Ray workloads are gang-scheduled in the team's queue, whoever makes them."""
 
-from atoll.cluster.client import Object
+from dataclasses import dataclass
+
+from atoll.cluster.client import Cluster, Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import kind_of
-from atoll.domain.names import queue_name
-from atoll_worker.reconcile.inside import policy_manifests
-from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Wait
-from atoll_worker.reconcile.schedulers import adapter_of
-from atoll_worker.reconcile.schedulers.policies import gang_policies, queue_rule
+from atoll.cluster.kinds import (
+    MUTATING_BINDING,
+    MUTATING_BINDING_BETA,
+    MUTATING_POLICY,
+    MUTATING_POLICY_BETA,
+    PRIORITY_CLASS,
+    VALIDATING_BINDING,
+    VALIDATING_POLICY,
+    Kind,
+    kind_of,
+)
+from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, queue_name
+from atoll.errors import NotFoundError
+from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
+from atoll_worker.reconcile.policies.everything import policy_manifests
+from atoll_worker.reconcile.policies.manifests import Enforced
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
-MUTATING_SINCE = (1, 36)
-"""First Kubernetes that serves MutatingAdmissionPolicy as v1."""
+_ALWAYS = (VALIDATING_POLICY, VALIDATING_BINDING, PRIORITY_CLASS)
+_MUTATING = ((MUTATING_POLICY, MUTATING_BINDING), (MUTATING_POLICY_BETA, MUTATING_BINDING_BETA))
+Key = tuple[Kind, str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The version in which mutating policies are served (None: not at all), and what of ours is there."""
+
+    mutating: str | None
+    found: dict[Key, Object]
 
 
 class Policies(Step):
-    """No webhook: the API server itself enforces, so nothing can be down."""
+    """No webhook: the API server itself enforces, so nothing can be down.
+
+    A tenant's owner is an administrator inside and can take a policy away. The next look puts it back;
+    until then the host's quota and policies hold.
+    """
 
     name, title, condition = "policies", "Enforce by admission", "PoliciesReady"
     needs = ("AccessReady",)
 
-    def _manifests(self, scope: Scope) -> list[Object]:
-        major, minor = scope.versions.spec.kubernetes.version.split(".")[:2]
-        mutate = (int(major), int(minor)) >= MUTATING_SINCE
-        facts, labels = adapter_of(scope.versions).facts, scope.labels(self.name)
-        queue = queue_name(scope.vc.spec.team)
-        return [
-            *policy_manifests(queue_rule(facts, queue), labels, mutate=mutate),
-            *gang_policies(facts, queue, labels, mutate=mutate),
+    async def observe(self, scope: Scope) -> Seen:
+        inside = await scope.inside()
+        ours = {LABEL_MANAGED: "atoll", LABEL_STEP: self.name}
+        mutating, found = await _mutating(inside, ours)
+        for kind in _ALWAYS:
+            found |= _by_key(kind, await inside.items(kind, labels=ours))
+        return Seen(mutating, found)
+
+    def _wanted(self, scope: Scope, seen: Seen) -> list[Object]:
+        spec = scope.vc.spec
+        enforced = Enforced(
+            queue_name(spec.team), scope.vc.name, spec.quota, mutating=seen.mutating
+        )
+        return policy_manifests(enforced, scope.labels(self.name))
+
+    def plan(self, scope: Scope, seen: Seen) -> list[Change]:
+        wanted = {(kind_of(m), m["metadata"]["name"]): m for m in self._wanted(scope, seen)}
+        changes: list[Change] = [
+            Remove(kind, name, inside=True)
+            for kind, name in seen.found
+            if (kind, name) not in wanted
+        ]
+        return changes + [
+            Put(manifest, inside=True)
+            for key, manifest in wanted.items()
+            if not says(seen.found.get(key), manifest)
         ]
 
-    async def observe(self, scope: Scope) -> list[Object]:
-        inside = await scope.inside()
-        missing = []
-        for manifest in self._manifests(scope):
-            found = await inside.find(kind_of(manifest), manifest["metadata"]["name"])
-            if not says(found, manifest):
-                missing.append(manifest)
-        return missing
-
-    def plan(self, scope: Scope, seen: list[Object]) -> list[Change]:
-        return [Put(manifest, inside=True) for manifest in seen]
-
-    def judge(self, scope: Scope, seen: list[Object]) -> Outcome:
-        if seen:
+    def judge(self, scope: Scope, seen: Seen) -> Outcome:
+        if self.plan(scope, seen):
             return Wait("Writing", "Admission policies are being written")
-        return Done("Every Ray workload must be in the team's queue")
+        how = "put right or refused" if seen.mutating else "refused unless it says so"
+        return Done(f"Every Ray workload is a gang in the team's queue: {how} at admission")
+
+
+async def _mutating(inside: Cluster, ours: dict[str, str]) -> tuple[str | None, dict[Key, Object]]:
+    """The newest served version, and what is there of it."""
+    for kinds in _MUTATING:
+        try:
+            found: dict[Key, Object] = {}
+            for kind in kinds:
+                found |= _by_key(kind, await inside.items(kind, labels=ours))
+        except NotFoundError:
+            continue
+        return kinds[0].version, found
+    return None, {}
+
+
+def _by_key(kind: Kind, items: list[Object]) -> dict[Key, Object]:
+    return {(kind, item["metadata"]["name"]): item for item in items}

@@ -1,0 +1,30 @@
+"""An API server that plays the inside of a virtual cluster: the kinds of KubeRay and Volcano, no more."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import run_api_server
+from e2e.kube import Kube
+
+CHARTS = Path(__file__).parents[3] / "platform" / "atoll" / "hosts" / "sandbox" / "charts"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+@pytest.fixture(scope="module")
+def inside_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Its kubeconfig. One of its own: admission policies hold for everybody who uses a server."""
+    server = run_api_server(tmp_path_factory.mktemp("inside"))
+    kubeconfig = next(server)
+    kube = Kube.from_file(kubeconfig)
+    for path in [
+        *(CHARTS / "kuberay-operator" / "crds").glob("*.yaml"),
+        *(CHARTS / "volcano" / "templates").glob("[pq]*s.yaml"),
+    ]:
+        kube.create(DEFINITIONS, yaml.safe_load(path.read_text())).raise_for_status()
+    for name in ("ray", "other"):
+        kube.create("/api/v1/namespaces", {"metadata": {"name": name}}).raise_for_status()
+    yield kubeconfig
+    next(server, None)

@@ -1,0 +1,34 @@
+"""The whole admission of one virtual cluster."""
+
+from collections.abc import Mapping
+
+from atoll.cluster.client import Object
+from atoll_worker.reconcile.policies.manifests import (
+    Enforced,
+    Policy,
+    policy_objects,
+    priority_classes,
+)
+from atoll_worker.reconcile.policies.pods import mutate_pods, validate_pods
+from atoll_worker.reconcile.policies.queues import mutate_groups, validate_groups, validate_queues
+from atoll_worker.reconcile.policies.ray import mutate_ray, validate_ray
+
+
+def policy_manifests(enforced: Enforced, labels: Mapping[str, str]) -> list[Object]:
+    """Priority classes and policies. Validation holds in any case; where the API server can mutate,
+    what a user would have to write is put in for them.
+    """
+    made = priority_classes(labels)
+    for policy in _validating(enforced):
+        made += policy_objects(policy, labels)
+    if enforced.mutating:
+        for policy in (mutate_ray(enforced), mutate_pods(enforced), mutate_groups(enforced)):
+            made += policy_objects(policy, labels, enforced.mutating)
+    return made
+
+
+def _validating(enforced: Enforced) -> list[Policy]:
+    return [
+        validate_ray(enforced), validate_pods(enforced), validate_groups(enforced),
+        validate_queues(enforced),
+    ]  # fmt: skip

@@ -1,0 +1,150 @@
+"""All objects of the admission inside, from one record of what is to be enforced."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from atoll.cluster.client import Object
+from atoll.domain.priorities import PRIORITIES
+
+_GROUP = "admissionregistration.k8s.io"
+SYSTEM_NAMESPACES = ("kube-system", "atoll-system")
+"""Where the platform's own pods run; their share is the overhead of the host's quota."""
+
+
+@dataclass(frozen=True)
+class Enforced:
+    """What the policies say. `quota` is the virtual cluster's own, as Kubernetes quantities."""
+
+    queue: str
+    virtual_cluster: str
+    quota: Mapping[str, str] = field(default_factory=dict)
+    scheduler: str = "volcano"
+    mutating: str | None = None
+    """The version in which the API server serves MutatingAdmissionPolicy; None: not at all."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One validation: `expression` must be true, else `message` (text) or `told` (CEL) is answered."""
+
+    expression: str
+    message: str
+    told: str = ""
+
+    def manifest(self) -> dict[str, str]:
+        """As the API has it. `message` is the fallback when `told` cannot be computed."""
+        made = {
+            "expression": _one_line(self.expression), "message": self.message,
+            "reason": "Forbidden",
+        }  # fmt: skip
+        return made | ({"messageExpression": _one_line(self.told)} if self.told else {})
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A policy with its binding, before it is a manifest."""
+
+    name: str
+    resources: Sequence[Mapping[str, Any]]
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """Name -> CEL. The policy is about a request only when all are true."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    rules: Sequence[Rule] = ()
+    mutations: Sequence[str] = ()
+    """CEL of apply configurations. A policy has either rules or mutations."""
+    tenants_only: bool = False
+    """Only in namespaces other than the platform's own."""
+    warn: bool = False
+    """Tell, do not refuse."""
+
+
+def policy_objects(policy: Policy, labels: Mapping[str, str], version: str = "v1") -> list[Object]:
+    """The policy and its binding. `version` is that of the mutating kind."""
+    kind = "Mutating" if policy.mutations else "Validating"
+    api_version = f"{_GROUP}/{version if policy.mutations else 'v1'}"
+    meta = {"name": policy.name, "labels": dict(labels)}
+    binding: dict[str, Any] = {"policyName": policy.name}
+    if not policy.mutations:
+        binding["validationActions"] = ["Warn" if policy.warn else "Deny"]
+    return [
+        {
+            "apiVersion": api_version, "kind": f"{kind}AdmissionPolicy", "metadata": meta,
+            "spec": _spec(policy),
+        },
+        {
+            "apiVersion": api_version, "kind": f"{kind}AdmissionPolicyBinding",
+            "metadata": {**meta, "labels": dict(labels)}, "spec": binding,
+        },
+    ]  # fmt: skip
+
+
+def _spec(policy: Policy) -> dict[str, Any]:
+    constraints: dict[str, Any] = {"resourceRules": [dict(r) for r in policy.resources]}
+    if policy.tenants_only:
+        constraints["namespaceSelector"] = {
+            "matchExpressions": [
+                {
+                    "key": "kubernetes.io/metadata.name", "operator": "NotIn",
+                    "values": list(SYSTEM_NAMESPACES),
+                }
+            ]
+        }  # fmt: skip
+    spec: dict[str, Any] = {"failurePolicy": "Fail", "matchConstraints": constraints}
+    named = [
+        ("matchConditions", policy.conditions), ("variables", policy.variables),
+    ]  # fmt: skip
+    for key, expressions in named:
+        if expressions:
+            spec[key] = [
+                {"name": name, "expression": _one_line(text)} for name, text in expressions.items()
+            ]
+    if policy.mutations:
+        spec["reinvocationPolicy"] = "IfNeeded"
+        spec["mutations"] = [
+            {
+                "patchType": "ApplyConfiguration",
+                "applyConfiguration": {"expression": _one_line(text)},
+            }
+            for text in policy.mutations
+        ]
+    else:
+        spec["validations"] = [rule.manifest() for rule in policy.rules]
+    return spec
+
+
+def resources(
+    group: str, version: str, plurals: Sequence[str], *operations: str
+) -> dict[str, list[str]]:
+    """A resource rule of a policy."""
+    return {
+        "apiGroups": [group], "apiVersions": [version],
+        "operations": list(operations or ("CREATE", "UPDATE")), "resources": list(plurals),
+    }  # fmt: skip
+
+
+def priority_classes(labels: Mapping[str, str]) -> list[Object]:
+    """The classes that Ray workloads may name."""
+    return [
+        {
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": {"name": name, "labels": dict(labels)}, "value": value,
+            "description": "Order of gangs in the team's queue",
+        }
+        for name, value in PRIORITIES.items()
+    ]  # fmt: skip
+
+
+def text(value: str) -> str:
+    """A CEL string literal."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def texts(values: Sequence[str]) -> str:
+    """A CEL list of strings."""
+    return f"[{', '.join(text(v) for v in values)}]"
+
+
+def _one_line(expression: str) -> str:
+    """What the API server keeps is compared with what we want; line breaks only help who reads."""
+    return " ".join(expression.split())

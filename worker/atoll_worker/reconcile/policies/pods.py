@@ -1,0 +1,89 @@
+"""What holds for every pod of the team: one scheduler and one queue, Ray or not.
+
+A pod past the queue would take from the host's quota what the queue believes to be free, and the
+host would then refuse a part of a gang. With all pods in the queue, whose capability is the quota,
+what the gang scheduler admits always fits the host's quota: a gang is never cut there.
+"""
+
+from atoll.domain.ray_clusters import QUEUE_LABEL
+from atoll_worker.reconcile.policies.manifests import Enforced, Policy, Rule, resources, text
+
+_PODS = [resources("", "v1", ["pods"], "CREATE")]
+QUEUE_NOTE = "scheduling.volcano.sh/queue-name"
+GROUP_NOTE = "scheduling.k8s.io/group-name"
+_NOTES = "object.metadata.?annotations.orValue({})"
+_LABELS = "object.metadata.?labels.orValue({})"
+_CLEANUP = """
+    object.metadata.?labels[?'ray.io/node-type'].orValue('') == 'redis-cleanup'
+    && object.spec.containers.all(c,
+        quantity(c.?resources.?requests[?'cpu'].orValue('1')).compareTo(quantity('200m')) <= 0
+        && quantity(c.?resources.?requests[?'memory'].orValue('1Gi')).compareTo(quantity('256Mi'))
+           <= 0)
+"""
+_CONDITIONS = {"no-cleanup-of-kuberay": f"!({_CLEANUP})"}
+"""KubeRay's Job that removes a deleted cluster's keys must not wait behind the queue it makes room in;
+the platform's own share of the quota has room for it."""
+_DEFAULTS = {"cpu": "50m", "memory": "128Mi", "ephemeral-storage": "100Mi"}
+"""Requests of containers that ask for nothing: those the host would give (helm/tenant, limitRange)."""
+
+
+def mutate_pods(enforced: Enforced) -> Policy:
+    """Send every pod through the gang scheduler, in the team's queue, with requests that count."""
+    requests = ", ".join(
+        f"{text(name)}: string(c.?resources.?requests[?{text(name)}].orValue({text(amount)}))"
+        for name, amount in _DEFAULTS.items()
+    )
+    return Policy(
+        "atoll-pods", _PODS, _CONDITIONS, tenants_only=True,
+        mutations=[
+            f"""
+            Object{{
+                metadata: Object.metadata{{
+                    annotations: {{{text(QUEUE_NOTE)}: {text(enforced.queue)}}}}},
+                spec: Object.spec{{
+                    schedulerName: {text(enforced.scheduler)},
+                    containers: object.spec.containers.map(c, Object.spec.containers{{
+                        name: c.name,
+                        resources: Object.spec.containers.resources{{requests: {{{requests}}}}}}})}}
+            }}
+            """
+        ],
+    )  # fmt: skip
+
+
+def validate_pods(enforced: Enforced) -> Policy:
+    """Where the API server cannot mutate, a pod must say so itself."""
+    queue = text(enforced.queue)
+    return Policy(
+        "atoll-pods", _PODS, _CONDITIONS, tenants_only=True,
+        rules=[
+            Rule(
+                f"object.spec.?schedulerName.orValue('') == {text(enforced.scheduler)}",
+                f"Set spec.schedulerName to {enforced.scheduler}: all pods of a team go through its "
+                "queue, so that no gang is cut by the quota.",
+            ),
+            Rule(
+                f"""
+                {text(GROUP_NOTE)} in {_NOTES}
+                || {_NOTES}[?{text(QUEUE_NOTE)}].orValue('') == {queue}
+                """,
+                f"Set the annotation {QUEUE_NOTE} to {enforced.queue}.",
+            ),
+            Rule(
+                f"""
+                {_NOTES}[?{text(QUEUE_NOTE)}].orValue({queue}) == {queue}
+                && {_LABELS}[?{text(QUEUE_LABEL)}].orValue({queue}) == {queue}
+                && {_NOTES}[?{text(QUEUE_LABEL)}].orValue({queue}) == {queue}
+                """,
+                f"Pods of this virtual cluster run in the queue {enforced.queue}, and in no other.",
+            ),
+            Rule(
+                f"!('volcano.sh/preemptable' in {_NOTES}) && !('volcano.sh/preemptable' in {_LABELS})",
+                "Take volcano.sh/preemptable away: whether a pod may be preempted is not its choice.",
+            ),
+            Rule(
+                "!has(object.spec.nodeName)",
+                "Leave spec.nodeName out; the gang scheduler chooses the node.",
+            ),
+        ],
+    )  # fmt: skip
