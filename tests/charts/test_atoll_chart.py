@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from atoll.cluster.bootstrap import POLICIES
 from atoll.settings import Settings
 from charts.rendering import HELM, Rendered, render, template
 
@@ -277,9 +278,9 @@ def test_metrics_are_for_those_who_were_named() -> None:
 
 
 def test_the_policies_are_the_ones_of_the_file_that_up_applies() -> None:
-    raw = list(yaml.safe_load_all((HELM / "atoll" / "files" / "host-policies.yaml").read_text()))
+    raw = [m for file in POLICIES for m in yaml.safe_load_all(file.read_text())]
     rendered = kind_mode()
-    assert len(raw) >= 2
+    assert len(raw) >= 4
     for item in raw:
         assert rendered.one(item["kind"], item["metadata"]["name"])["spec"] == item["spec"]
 

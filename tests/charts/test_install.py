@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from atoll.cluster.bootstrap import POLICIES
 from atoll.cluster.drift import says
 from charts.installed import ACCESS, ELSEWHERE, SYSTEM, Kubectl, config_map, install_tenant
-from charts.rendering import HELM
 
 
 def test_the_platform_is_there_and_tells_what_to_do_next(platform: str, kubectl: Kubectl) -> None:
@@ -26,9 +26,7 @@ def test_the_platform_is_there_and_tells_what_to_do_next(platform: str, kubectl:
 
 def test_the_server_keeps_the_policies_as_they_are_written(platform: str, kubectl: Kubectl) -> None:
     # `atoll up` writes what differs: it would write at every start otherwise.
-    written = list(
-        yaml.safe_load_all((HELM / "atoll" / "files" / "host-policies.yaml").read_text())
-    )
+    written = [m for file in POLICIES for m in yaml.safe_load_all(file.read_text())]
     assert written
     for manifest in written:
         found = kubectl.get(manifest["kind"], manifest["metadata"]["name"])

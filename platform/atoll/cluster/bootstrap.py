@@ -1,4 +1,4 @@
-"""What the host needs once: our custom resources, two namespaces, and the fence policy."""
+"""What the host needs once: our custom resources, two namespaces, and the host's policies."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,9 @@ from atoll.resources.crds import RESOURCES, crd
 from atoll.resources.meta import API_VERSION
 from atoll.settings import Settings
 
-POLICIES = Path(__file__).parents[3] / "helm" / "atoll" / "files" / "host-policies.yaml"
+_FILES = Path(__file__).parents[3] / "helm" / "atoll" / "files"
+POLICIES = (_FILES / "host-policies.yaml", _FILES / "tenant-pods.yaml")
+"""The fence, and what pods of teams may be."""
 _SERVED_SECONDS = 20.0
 
 
@@ -28,10 +30,13 @@ async def install(cluster: Cluster, settings: Settings) -> None:
         await _ensure(
             cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         )
-    for manifest in yaml.safe_load_all(POLICIES.read_text()):
-        if manifest:
-            await _ensure(cluster, manifest)
+    for manifest in _policies():
+        await _ensure(cluster, manifest)
     await _wait_served(cluster)
+
+
+def _policies() -> list[Object]:
+    return [m for file in POLICIES for m in yaml.safe_load_all(file.read_text()) if m]
 
 
 async def _ensure(cluster: Cluster, manifest: Object) -> None:
@@ -57,9 +62,8 @@ async def _wait_served(cluster: Cluster) -> None:
 
 async def uninstall(cluster: Cluster, settings: Settings) -> None:
     """Take it all away again; the custom resources must be gone already."""
-    for manifest in yaml.safe_load_all(POLICIES.read_text()):
-        if manifest:
-            await cluster.delete(kind_of(manifest), manifest["metadata"]["name"])
+    for manifest in _policies():
+        await cluster.delete(kind_of(manifest), manifest["metadata"]["name"])
     for resource in RESOURCES:
         try:
             await cluster.delete(CRD, f"{resource.PLURAL}.atoll.dev")

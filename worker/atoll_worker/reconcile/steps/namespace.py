@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from atoll.cluster.client import Object
-from atoll.cluster.kinds import NAMESPACE, SECRET
+from atoll.cluster.drift import says
+from atoll.cluster.kinds import NAMESPACE, NODE, PRIORITY_CLASS, SECRET
 from atoll.domain import names
+from atoll.domain.names import LABEL_VIRTUAL_CLUSTER
 from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Put, Remove, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -15,10 +17,12 @@ from atoll_worker.reconcile.step import Step
 
 @dataclass(frozen=True)
 class Seen:
-    """The namespace and whether the password is there."""
+    """The namespace, whether the password is there, and what the host's policy judges its pods by."""
 
     namespace: Object | None
-    password: bool
+    password: bool = False
+    nodes: tuple[str, ...] = ()
+    priorities: tuple[str, ...] = ()
 
 
 class NamespaceStep(Step):
@@ -26,11 +30,20 @@ class NamespaceStep(Step):
 
     name, title, condition = "namespace", "Make the namespace", "NamespaceReady"
     needs = ("Admitted",)
+    after = ("NodesReady",)
 
     async def observe(self, scope: Scope) -> Seen:
         namespace = await scope.host.find(NAMESPACE, scope.namespace)
         password = namespace is not None and await scope.host.find(SECRET, "redis", scope.namespace)
-        return Seen(namespace, bool(password))
+        owned = await scope.host.items(NODE, labels={LABEL_VIRTUAL_CLUSTER: scope.vc.name})
+        # Pods that name no class get the host's default one, where it has one.
+        classes = await scope.host.items(PRIORITY_CLASS)
+        return Seen(
+            namespace,
+            bool(password),
+            tuple(sorted(node["metadata"]["name"] for node in owned)),
+            tuple(sorted(c["metadata"]["name"] for c in classes if c.get("globalDefault"))),
+        )
 
     def _owner(self, seen: Seen) -> str | None:
         labels = (seen.namespace or {}).get("metadata", {}).get("labels", {})
@@ -46,19 +59,25 @@ class NamespaceStep(Step):
             self._owner(seen) != scope.vc.metadata.uid or self._terminating(seen)
         ):
             return changes
-        if not seen.namespace:
-            changes.append(Put(self._manifest(scope)))
+        manifest = self._manifest(scope, seen)
+        if not says(seen.namespace, manifest):
+            changes.append(Put(manifest))
         if not seen.password:
             changes.append(Put(self._password(scope)))
         return changes
 
-    def _manifest(self, scope: Scope) -> Object:
+    def _manifest(self, scope: Scope, seen: Seen) -> Object:
         labels = {
             **scope.labels(self.name),
+            names.LABEL_MODE: scope.vc.spec.mode,
             "atoll.dev/uid": scope.vc.metadata.uid,
             "pod-security.kubernetes.io/enforce": "baseline",
         }
-        meta = {"name": scope.namespace, "labels": labels}
+        notes = {
+            names.ANNOTATION_NODES: ",".join(seen.nodes),
+            names.ANNOTATION_PRIORITIES: ",".join(seen.priorities),
+        }
+        meta = {"name": scope.namespace, "labels": labels, "annotations": notes}
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
 
     def _password(self, scope: Scope) -> Object:
@@ -86,16 +105,16 @@ class NamespaceStep(Step):
             return Wait(
                 "NamespaceTerminating", f"{scope.namespace} of an earlier life is still going"
             )
-        if seen.namespace and seen.password:
-            return Done(scope.namespace)
-        return Wait("Making", "The namespace is not there yet")
+        if not seen.password or not says(seen.namespace, self._manifest(scope, seen)):
+            return Wait("Making", "The namespace is not there yet, or not as it must be")
+        return Done(scope.namespace)
 
     def facts(self, scope: Scope, seen: Seen) -> dict[str, Any]:
         return {"namespace": scope.namespace} if seen.namespace else {}
 
     async def remains(self, scope: Scope) -> Object | None:
         found = await scope.host.find(NAMESPACE, scope.namespace)
-        ours = found and self._owner(Seen(found, False)) == scope.vc.metadata.uid
+        ours = found and self._owner(Seen(found)) == scope.vc.metadata.uid
         return found if ours else None
 
     def remove_plan(self, scope: Scope, left: Object | None) -> list[Change]:

@@ -1,0 +1,145 @@
+"""What a copied pod may be on the host: each way out of queue, node, priority and scheduler, tried."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atoll.cluster import bootstrap
+from atoll.cluster.client import Cluster
+from atoll.settings import Settings
+from conftest import run_api_server
+from e2e.kube import Kube, Object
+from waiting import until
+
+NAMESPACES = "/api/v1/namespaces"
+Change = Callable[[Object], Any]
+
+
+@pytest.fixture(scope="module")
+def host_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A host of its own: the policy holds for every namespace of a virtual cluster."""
+    server = run_api_server(tmp_path_factory.mktemp("host"))
+    yield next(server)
+    next(server, None)
+
+
+@pytest.fixture
+async def host(host_file: Path) -> Kube:
+    async with Cluster.from_file(host_file) as cluster:
+        await bootstrap.install(cluster, Settings())
+    kube = Kube.from_file(host_file)
+    for name, mode in (("vc-a", "dedicated"), ("vc-s", "shared")):
+        notes = {"atoll.dev/nodes": "n1,n2", "atoll.dev/priority-classes": "usual"}
+        labels = {
+            "atoll.dev/virtual-cluster": name[3:], "atoll.dev/team": "red", "atoll.dev/mode": mode,
+        }  # fmt: skip
+        meta = {"name": name, "labels": labels, "annotations": notes}
+        kube.create(NAMESPACES, {"metadata": meta})
+    for name in ("usual", "top"):
+        body = {"metadata": {"name": name}, "value": 7}
+        kube.create("/apis/scheduling.k8s.io/v1/priorityclasses", body)
+    until(lambda: said(kube, pod(node="n9")), "the policy holds", 30)
+    return kube
+
+
+def pod(node: str = "n1") -> Object:
+    return {
+        "metadata": {
+            "name": "rays-head-x-ray-x-a",
+            "labels": {"vcluster.loft.sh/managed-by": "a"}, "annotations": {},
+        },
+        "spec": {
+            "nodeName": node, "schedulerName": "volcano",
+            "containers": [{"name": "c", "image": "c", "resources": {"limits": {"nvidia.com/gpu": "1"}}}],
+        },
+    }  # fmt: skip
+
+
+def said(kube: Kube, body: Object, namespace: str = "vc-a") -> str:
+    """The refusal's words; nothing when it is let in."""
+    answer = kube.create(f"{NAMESPACES}/{namespace}/pods?dryRun=All", body)
+    assert answer.status_code in (201, 403), answer.text
+    return "" if answer.status_code == 201 else str(answer.json()["message"])
+
+
+def _note(part: str, key: str, value: str) -> Change:
+    return lambda body: body["metadata"][part].update({key: value})
+
+
+def _spec(**values: Any) -> Change:
+    return lambda body: body["spec"].update(values)
+
+
+REFUSED: dict[str, tuple[Change, str]] = {
+    "another's node": (_spec(nodeName="n9"), "node n9 does not belong to virtual cluster a"),
+    "no node yet": (lambda body: body["spec"].pop("nodeName"), "does not belong"),
+    "another's queue": (
+        _note("annotations", "scheduling.volcano.sh/queue-name", "team-blue"), "not in team-blue"),
+    "another's queue by label": (
+        _note("labels", "volcano.sh/queue-name", "team-blue"), "not in team-blue"),
+    "never preempted": (_note("annotations", "volcano.sh/preemptable", "false"), "preemptable"),
+    "never preempted by label": (_note("labels", "volcano.sh/preemptable", "false"), "preemptable"),
+    "a scheduler of its own": (_spec(schedulerName="mine"), "no scheduler mine"),
+    "a priority": (_spec(priorityClassName="top"), "priority class top"),
+    "every taint": (_spec(tolerations=[{"operator": "Exists"}]), "every taint"),
+    "a taint of others": (
+        _spec(tolerations=[{"key": "atoll.dev/virtual-cluster", "value": "b"}]),
+        "tolerate atoll.dev/virtual-cluster"),
+    "the control plane's taint": (
+        _spec(tolerations=[{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]),
+        "control-plane"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_copied_pod_cannot_choose(host: Kube, name: str) -> None:
+    change, words = REFUSED[name]
+    body = pod()
+    change(body)
+    assert words in said(host, body)
+
+
+def test_what_is_its_own_is_let_in(host: Kube) -> None:
+    body = pod("n2")
+    body["metadata"]["labels"]["volcano.sh/queue-name"] = "team-red"
+    body["spec"] |= {
+        "priorityClassName": "usual",
+        "tolerations": [
+            {"key": "nvidia.com/gpu", "operator": "Exists"},
+            {"key": "node.kubernetes.io/not-ready", "operator": "Exists"},
+            {"key": "atoll.dev/virtual-cluster", "value": "a"},
+        ],
+    }
+    assert said(host, body) == ""
+
+
+def test_the_platforms_own_pods_are_not_judged(host: Kube) -> None:
+    body = pod("n9")
+    body["metadata"]["labels"] = {"app": "vcluster"}
+    assert said(host, body) == ""
+
+
+def test_in_shared_mode_the_host_chooses_the_node(host: Kube) -> None:
+    assert "leave nodeName out" in said(host, pod(), "vc-s")
+    free = pod()
+    del free["spec"]["nodeName"]
+    assert said(host, free, "vc-s") == ""
+
+
+def test_nothing_can_be_slipped_in_later_and_deletion_is_never_held_up(host: Kube) -> None:
+    body = pod()
+    body["metadata"]["finalizers"] = ["atoll.dev/test"]
+    made = host.create(f"{NAMESPACES}/vc-a/pods", body)
+    assert made.status_code == 201, made.text
+    path = f"{NAMESPACES}/vc-a/pods/rays-head-x-ray-x-a"
+    sly = {"metadata": {"annotations": {"scheduling.volcano.sh/queue-name": "team-blue"}}}
+    assert host.send("PATCH", path, sly).status_code == 403
+    # The node is given back: what runs there may still be marked, and go.
+    host.patch(f"{NAMESPACES}/vc-a", {"metadata": {"annotations": {"atoll.dev/nodes": ""}}})
+    host.patch(path, {"metadata": {"annotations": {"note": "1"}}})
+    host.delete(path)
+    host.patch(path, {"metadata": {"finalizers": None}})
+    notes = {"annotations": {"atoll.dev/nodes": "n1,n2"}}
+    host.patch(f"{NAMESPACES}/vc-a", {"metadata": notes})
