@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from atoll.domain.names import queue_name
+from atoll.domain.queue_shares import QueueShare
 from atoll.domain.ray_clusters import ray_cluster_manifest, ray_image
 from atoll.resources.meta import Metadata
 from atoll.resources.profiles import Profile
@@ -78,7 +79,7 @@ def _write(
     }  # fmt: skip
     capability = {key: spec.quota[key] for key in ("cpu", "memory") if key in spec.quota}
     scheduler = adapter_of(profile)
-    queue = scheduler.queue_spec(queue_name(spec.team), capability, {})
+    queue = scheduler.queue_spec(queue_name(spec.team), QueueShare(capability, capability), {})
     control_plane = vcluster_values(vc, profile)
     # Tuning, not need: a person keeps the probes of the chart and of KubeRay.
     del control_plane["controlPlane"]["statefulSet"]["probes"]

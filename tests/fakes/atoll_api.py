@@ -58,7 +58,10 @@ def team(name: str, **quota: str) -> dict[str, Any]:
         "name": name, "uid": f"uid-{name}", "revision": "7", "generation": 1,
         "createdAt": "2026-01-01T00:00:00Z",
         "spec": {"displayName": "", "members": [], "profiles": [], "schedulers": [], "quota": limits},
-        "status": {"observedGeneration": 1, "conditions": [], "reservations": {}, "reserved": {}},
+        "status": {
+            "observedGeneration": 1, "conditions": [], "reservations": {}, "reserved": {},
+            "used": {}, "free": {},
+        },
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics
 from atoll_worker.reconcile import unreadable
+from atoll_worker.usage import Usage
 
 log = structlog.get_logger()
 _FAST, _SLOW, _PATIENCE = 0.7, 5.0, 120.0
@@ -80,6 +81,7 @@ class Sweeper:
     def __init__(self, host: Cluster, dispatch: Dispatch, settings: Settings) -> None:
         self._host, self._dispatch, self._settings = host, dispatch, settings
         self._known: dict[str, Known] = {}
+        self._usage = Usage(host, self._hint)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -87,6 +89,7 @@ class Sweeper:
             group.create_task(self._picture())
             group.create_task(self._hints())
             group.create_task(self._left_over())
+            group.create_task(self._usage.run())
 
     async def _picture(self) -> None:
         while True:
@@ -95,6 +98,7 @@ class Sweeper:
                 names = {item["metadata"]["name"] for item in found}
                 for gone in set(self._known) - names:
                     del self._known[gone]
+                    self._usage.forget(gone)
                 for item in found:
                     self._learn("MODIFIED", item)
                 async for change, item in self._host.watch(VIRTUAL_CLUSTER, since=revision):
@@ -105,7 +109,9 @@ class Sweeper:
         name = item["metadata"]["name"]
         if change == "DELETED":
             self._known.pop(name, None)
+            self._usage.forget(name)
             return
+        self._usage.learn(item)
         state, now = state_of(item), asyncio.get_running_loop().time()
         old = self._known.get(name)
         if old is None:
@@ -128,10 +134,14 @@ class Sweeper:
                 open_work += not known.state.converged
                 if due(known, now, wall, self._settings.resync_seconds):
                     known.hinted = now
-                    worker_metrics.hint("sweep")
-                    await self._dispatch.send("VirtualCluster", name, known.state.generation)
+                    await self._hint(name)
             worker_metrics.unconverged(open_work)
             await asyncio.sleep(0.25 if open_work else self._settings.sweep_seconds / 4)
+
+    async def _hint(self, name: str) -> None:
+        if known := self._known.get(name):
+            worker_metrics.hint("sweep")
+            await self._dispatch.send("VirtualCluster", name, known.state.generation)
 
     async def _left_over(self) -> None:
         """Take away what virtual clusters that are gone have left: quota they hold, and leases."""

@@ -16,6 +16,11 @@ from atoll.telemetry import worker_metrics
 
 log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
+_PACE_SECONDS = 1.0
+"""Least time between two hints about one virtual cluster's use: a hundred pods that start are a few looks."""
+
+Owner = Callable[[Object], tuple[str, str] | None]
+"""What an object tells: the virtual cluster's name and the state of interest; None: nothing."""
 
 
 class Watcher:
@@ -24,6 +29,9 @@ class Watcher:
     def __init__(self, host: Cluster, dispatch: Dispatch) -> None:
         self._host, self._dispatch = host, dispatch
         self._seen: dict[str, str] = {}
+        self._paced: dict[str, float] = {}
+        self._later: dict[str, asyncio.TimerHandle] = {}
+        self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -32,26 +40,50 @@ class Watcher:
             group.create_task(self._follow(STATEFUL_SET, {"app": "vcluster"}, _release))
             ours = {LABEL_VIRTUAL_CLUSTER: operators.exists()}
             group.create_task(self._follow(STATEFUL_SET, ours, _label))
-            group.create_task(self._follow(RESOURCE_QUOTA, ours, _label))
+            group.create_task(self._follow(RESOURCE_QUOTA, ours, _quota, paced=True))
 
     async def _follow(
         self,
         kind: Kind,
         labels: Mapping[str, object],
-        owner: Callable[[Object], tuple[str, str] | None],
+        owner: Owner,
+        *,
+        paced: bool = False,
     ) -> None:
+        tell = self._tell_paced if paced else self._tell
         while True:
             with contextlib.suppress(AtollError):
                 found, revision = await self._host.items_at(kind, labels=labels)
                 for item in found:
-                    await self._tell(item, owner)
+                    await tell(item, owner)
                 async for change, item in self._host.watch(kind, since=revision, labels=labels):
-                    await self._tell(item, owner)
+                    await tell(item, owner)
                     if change == "DELETED":
                         self._seen.pop(item["metadata"]["uid"], None)
+                        self._paced.pop(item["metadata"]["uid"], None)
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _tell(self, item: Object, owner: Callable[[Object], tuple[str, str] | None]) -> None:
+    async def _tell_paced(self, item: Object, owner: Owner) -> None:
+        """At once when it is quiet; else the newest state, once, when the time is over."""
+        uid, loop = item["metadata"]["uid"], asyncio.get_running_loop()
+        if waiting := self._later.pop(uid, None):
+            waiting.cancel()
+        wait = self._paced.get(uid, 0.0) + _PACE_SECONDS - loop.time()
+        if wait > 0:
+            self._later[uid] = loop.call_later(wait, self._send_later, item, owner)
+            return
+        self._paced[uid] = loop.time()
+        await self._tell(item, owner)
+
+    def _send_later(self, item: Object, owner: Owner) -> None:
+        uid = item["metadata"]["uid"]
+        self._later.pop(uid, None)
+        self._paced[uid] = asyncio.get_running_loop().time()
+        task = asyncio.create_task(self._tell(item, owner))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _tell(self, item: Object, owner: Owner) -> None:
         told = owner(item)
         if told is None:
             return
@@ -79,6 +111,11 @@ def _release(item: Object) -> tuple[str, str] | None:
 
 
 def _label(item: Object) -> tuple[str, str] | None:
-    status = item.get("status") or {}
-    state = str(status.get("used")) + str(status.get("readyReplicas"))
+    state = str((item.get("status") or {}).get("readyReplicas"))
+    return item["metadata"]["labels"][LABEL_VIRTUAL_CLUSTER], state
+
+
+def _quota(item: Object) -> tuple[str, str] | None:
+    """What is used, what holds, and what somebody wrote."""
+    state = f"{item.get('status')}{item.get('spec')}"
     return item["metadata"]["labels"][LABEL_VIRTUAL_CLUSTER], state

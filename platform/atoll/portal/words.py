@@ -87,6 +87,8 @@ REASONS: dict[str, str] = {
     "ExportingKubeconfig": "Its API runs; the way in is being made",
     "RayClustersStarting": "Ray heads and workers are starting",
     "NotEnoughNodes": "Too few free nodes of that template",
+    "LayerLags": "The quota is not the same everywhere yet",
+    "OverQuota": "More runs than the quota allows; what runs stays",
     # on the way out
     "Deleting": "Being deleted",
     "Removing": "Being removed",

@@ -55,6 +55,12 @@ class TeamStatus(Model):
         default_factory=dict, description="Virtual cluster -> what it holds of the quota"
     )
     reserved: dict[str, Quantity] = Field(default_factory=dict, description="Sum of reservations")
+    used: dict[str, Quantity] = Field(
+        default_factory=dict, description="Sum of what its virtual clusters use on the host"
+    )
+    free: dict[str, Quantity] = Field(
+        default_factory=dict, description="What is left of the limits to reserve"
+    )
 
 
 class Team(Resource):

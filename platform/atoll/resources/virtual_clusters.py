@@ -73,7 +73,10 @@ class VirtualClusterStatus(Model):
     kubernetes_version: str | None = None
     scheduler: str | None = Field(None, description="The gang scheduler it was let in with")
     used: dict[str, Quantity] = Field(
-        default_factory=dict, description="Use on the host, from the namespace's ResourceQuota"
+        default_factory=dict, description="What the team's own objects hold on the host"
+    )
+    free: dict[str, Quantity] = Field(
+        default_factory=dict, description="What is left of the quota, by resource of the quota"
     )
     retry_at: str | None = None
     failures: int = 0

@@ -1,5 +1,7 @@
 """Metrics of the worker and the follower, for Prometheus."""
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from atoll.settings import Settings
@@ -17,6 +19,14 @@ LOOKS = Histogram("atoll_look_duration_seconds", "Time of one look", ["result"],
 QUEUE_AGE = Histogram("atoll_queue_age_seconds", "Time a hint spent in the queue", buckets=_SECONDS)
 LEASES = Counter("atoll_lease_changes_total", "Times a virtual cluster got another writer")
 HINTS = Counter("atoll_hints_total", "Hints sent to the queue", ["source"])
+_QUOTA_LABELS = ["team", "virtual_cluster", "resource"]
+QUOTA_LIMIT = Gauge(
+    "atoll_quota_limit", "Most that may be held, in cores, bytes or pieces", _QUOTA_LABELS
+)
+QUOTA_RESERVED = Gauge(
+    "atoll_quota_reserved", "Taken from the team's quota, used or not", _QUOTA_LABELS
+)
+QUOTA_USED = Gauge("atoll_quota_used", "Held on the host by what runs", _QUOTA_LABELS)
 UNCONVERGED = Gauge(
     "atoll_unconverged_virtual_clusters", "Virtual clusters that are not as asked for"
 )
@@ -51,6 +61,23 @@ def hint(source: str) -> None:
 def unconverged(count: int) -> None:
     """How many virtual clusters want work."""
     UNCONVERGED.set(count)
+
+
+_QUOTAS = {"limit": QUOTA_LIMIT, "reserved": QUOTA_RESERVED, "used": QUOTA_USED}
+_told: set[tuple[str, str, str, str]] = set()
+
+
+def quotas(amounts: Mapping[tuple[str, str, str, str], float]) -> None:
+    """(limit | reserved | used, team, virtual cluster or "", resource) -> amount: all there are now.
+
+    What was told before and is not there any more is taken off the page.
+    """
+    for what, *labels in _told - set(amounts):
+        _QUOTAS[what].remove(*labels)
+    for (what, *labels), amount in amounts.items():
+        _QUOTAS[what].labels(*labels).set(amount)
+    _told.clear()
+    _told.update(amounts)
 
 
 def serve(settings: Settings, process: str) -> None:

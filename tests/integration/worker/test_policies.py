@@ -10,14 +10,15 @@ import pytest
 
 from atoll.cluster.client import Cluster
 from atoll.cluster.drift import says
-from atoll.domain.ray_clusters import QUEUE_LABEL, ray_cluster_manifest
+from atoll.domain.ray_clusters import ray_cluster_manifest
+from atoll.domain.schedulers import VOLCANO
 from atoll.resources.virtual_clusters import RayClusterSpec
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
 from e2e.kube import Kube, Object
 from waiting import until
 
-QUEUE = "team-a"
+QUEUE, QUEUE_LABEL = "team-a", VOLCANO.queue_label
 QUOTA = {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "2", "pods": "20"}
 PATHS = {
     "RayCluster": "/apis/ray.io/v1/namespaces/ray/rayclusters",
@@ -34,7 +35,7 @@ Change = Callable[[Object], Any]
 def ray_cluster(workers: int = 1, **more: Any) -> Object:
     spec = RayClusterSpec(name="rays", workers=workers, **more)
     return ray_cluster_manifest(
-        spec, team="a", virtual_cluster="x", ray_version="2.60.0", image="ray"
+        spec, team="a", virtual_cluster="x", scheduler="volcano", ray_version="2.60.0", image="ray"
     )
 
 
@@ -68,7 +69,13 @@ def pod(**spec: Any) -> Object:
 
 async def put(file: Path, mutating: str | None, quota: dict[str, str] | None = None) -> None:
     async with Cluster.from_file(file) as cluster:
-        enforced = Enforced(QUEUE, "x", QUOTA if quota is None else quota, mutating=mutating)
+        enforced = Enforced(
+            QUEUE,
+            "x",
+            {QUEUE_LABEL: f"'{QUEUE}'"},
+            QUOTA if quota is None else quota,
+            mutating=mutating,
+        )
         for manifest in policy_manifests(enforced, {}):
             # The worker writes what differs: it would write at every look otherwise.
             assert says(await cluster.apply(manifest), manifest), manifest["metadata"]["name"]

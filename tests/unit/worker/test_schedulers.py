@@ -8,6 +8,7 @@ import pytest
 
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import kind_of
+from atoll.domain.queue_shares import queue_share
 from atoll.domain.ray_clusters import ray_cluster_manifest
 from atoll.domain.schedulers import SCHEDULERS
 from atoll.resources.profiles import Profile
@@ -79,18 +80,25 @@ def test_our_own_ray_clusters_carry_what_admission_demands(adapter: SchedulerAda
 
 def test_the_queue_is_named_labelled_and_capped(adapter: SchedulerAdapter) -> None:
     quota = {"cpu": "2500m", "memory": "8Gi", "nvidia.com/gpu": "2"}
-    manifest = adapter.queue_spec("team-blue", quota, LABELS)
+    manifest = adapter.queue_spec("team-blue", queue_share(quota), LABELS)
     assert kind_of(manifest).api_version == manifest["apiVersion"]
     assert manifest["metadata"]["labels"] == LABELS
     assert "team-blue" in str(manifest)
     for resource, amount in quota.items():
-        more = adapter.queue_spec("team-blue", {**quota, resource: "77"}, LABELS)
+        more = adapter.queue_spec("team-blue", queue_share({**quota, resource: "77"}), LABELS)
         assert not says(manifest, more), f"{resource} of {amount} is not capped"
-        assert says(manifest, adapter.queue_spec("team-blue", quota, LABELS))
+        assert says(manifest, adapter.queue_spec("team-blue", queue_share(quota), LABELS))
+
+
+def test_a_guarantee_is_written_where_there_is_one(adapter: SchedulerAdapter) -> None:
+    plain = queue_share({"cpu": "4"}, {"cpu": "8"})
+    promised = queue_share({"cpu": "4"}, {"cpu": "8"}, {"cpu": "6"})
+    assert "guarantee" not in str(adapter.queue_spec("team-blue", plain, LABELS))
+    assert "guarantee" in str(adapter.queue_spec("team-blue", promised, LABELS))
 
 
 def test_nothing_named_means_nothing_capped(adapter: SchedulerAdapter) -> None:
-    free = adapter.queue_spec("team-blue", {}, LABELS)
+    free = adapter.queue_spec("team-blue", queue_share({}), LABELS)
     for word in ("cpu", "vcore", "memory"):
         assert word not in str(free)
 

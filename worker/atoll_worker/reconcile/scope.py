@@ -13,6 +13,7 @@ import yaml
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import SECRET, SERVICE
 from atoll.domain import names
+from atoll.domain.queue_shares import QueueShare, queue_share
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
@@ -50,6 +51,16 @@ class Scope:
         """The profile, for steps that run after it was found."""
         assert self.profile is not None
         return self.profile
+
+    @property
+    def queue_share(self) -> QueueShare:
+        """What its queue may hold, from its own quota and the team's limits and guarantees."""
+        lines = self.team.spec.quota if self.team else {}
+        return queue_share(
+            self.vc.spec.quota,
+            {resource: line.limit for resource, line in lines.items()},
+            {r: line.guaranteed for r, line in lines.items() if line.guaranteed is not None},
+        )
 
     def labels(self, step: str) -> dict[str, str]:
         """Labels of every object we write."""

@@ -142,6 +142,7 @@ def next_status(
         kubernetes_version=facts.get("kubernetes_version", old.kubernetes_version),
         scheduler=facts.get("scheduler", old.scheduler),
         used=facts.get("used", old.used),
+        free=facts.get("free", old.free),
         failures=failures,
         retry_at=_retry_at(result, failures, now, jitter),
     )

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from atoll.cluster.client import Object
+from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.manifests import (
     Enforced,
     Policy,
+    counts,
     policy_objects,
     priority_classes,
 )
@@ -18,17 +20,24 @@ def policy_manifests(enforced: Enforced, labels: Mapping[str, str]) -> list[Obje
     """Priority classes and policies. Validation holds in any case; where the API server can mutate,
     what a user would have to write is put in for them.
     """
-    made = priority_classes(labels)
+    made = [*priority_classes(labels), *counts(enforced, labels)]
     for policy in _validating(enforced):
         made += policy_objects(policy, labels)
     if enforced.mutating:
-        for policy in (mutate_ray(enforced), mutate_pods(enforced), mutate_groups(enforced)):
+        for policy in _mutating(enforced):
             made += policy_objects(policy, labels, enforced.mutating)
     return made
 
 
 def _validating(enforced: Enforced) -> list[Policy]:
-    return [
-        validate_ray(enforced), validate_pods(enforced), validate_groups(enforced),
-        validate_queues(enforced),
-    ]  # fmt: skip
+    made = [validate_ray(enforced)]
+    if enforced.scheduler is VOLCANO:
+        made += [validate_pods(enforced), validate_groups(enforced), validate_queues(enforced)]
+    return made
+
+
+def _mutating(enforced: Enforced) -> list[Policy]:
+    made = [mutate_ray(enforced)]
+    if enforced.scheduler is VOLCANO:
+        made += [mutate_pods(enforced), mutate_groups(enforced)]
+    return made

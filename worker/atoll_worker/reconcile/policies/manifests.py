@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atoll.cluster.client import Object
+from atoll.domain.names import RAY_NAMESPACE
 from atoll.domain.priorities import PRIORITIES
+from atoll.domain.schedulers import VOLCANO, Scheduler
 
 _GROUP = "admissionregistration.k8s.io"
 SYSTEM_NAMESPACES = ("kube-system", "atoll-system")
@@ -14,12 +16,16 @@ SYSTEM_NAMESPACES = ("kube-system", "atoll-system")
 
 @dataclass(frozen=True)
 class Enforced:
-    """What the policies say. `quota` is the virtual cluster's own, as Kubernetes quantities."""
+    """What the policies say. `quota` is the virtual cluster's own, as Kubernetes quantities.
+
+    `labels`: what every Ray workload carries, label -> value in CEL (`schedulers.policies.queue_rule`).
+    """
 
     queue: str
     virtual_cluster: str
+    labels: Mapping[str, str]
     quota: Mapping[str, str] = field(default_factory=dict)
-    scheduler: str = "volcano"
+    scheduler: Scheduler = VOLCANO
     mutating: str | None = None
     """The version in which the API server serves MutatingAdmissionPolicy; None: not at all."""
 
@@ -133,6 +139,18 @@ def priority_classes(labels: Mapping[str, str]) -> list[Object]:
         }
         for name, value in PRIORITIES.items()
     ]  # fmt: skip
+
+
+def counts(enforced: Enforced, labels: Mapping[str, str]) -> list[Object]:
+    """A ResourceQuota of objects that only wait for nothing: how many Ray clusters there may be.
+
+    One namespace is enough: where they are counted, a rule keeps them in it.
+    """
+    if "rayclusters" not in enforced.quota:
+        return []
+    meta = {"name": "atoll", "namespace": RAY_NAMESPACE, "labels": dict(labels)}
+    hard = {"count/rayclusters.ray.io": str(enforced.quota["rayclusters"])}
+    return [{"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": hard}}]
 
 
 def text(value: str) -> str:

@@ -1,11 +1,11 @@
-"""What holds for every pod of the team: one scheduler and one queue, Ray or not.
+"""What holds for every pod of the team under Volcano: one scheduler and one queue, Ray or not.
 
 A pod past the queue would take from the host's quota what the queue believes to be free, and the
 host would then refuse a part of a gang. With all pods in the queue, whose capability is the quota,
 what the gang scheduler admits always fits the host's quota: a gang is never cut there.
 """
 
-from atoll.domain.ray_clusters import QUEUE_LABEL
+from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.manifests import Enforced, Policy, Rule, resources, text
 
 _PODS = [resources("", "v1", ["pods"], "CREATE")]
@@ -41,7 +41,7 @@ def mutate_pods(enforced: Enforced) -> Policy:
                 metadata: Object.metadata{{
                     annotations: {{{text(QUEUE_NOTE)}: {text(enforced.queue)}}}}},
                 spec: Object.spec{{
-                    schedulerName: {text(enforced.scheduler)},
+                    schedulerName: {text(VOLCANO.name)},
                     containers: object.spec.containers.map(c, Object.spec.containers{{
                         name: c.name,
                         resources: Object.spec.containers.resources{{requests: {{{requests}}}}}}})}}
@@ -58,8 +58,8 @@ def validate_pods(enforced: Enforced) -> Policy:
         "atoll-pods", _PODS, _CONDITIONS, tenants_only=True,
         rules=[
             Rule(
-                f"object.spec.?schedulerName.orValue('') == {text(enforced.scheduler)}",
-                f"Set spec.schedulerName to {enforced.scheduler}: all pods of a team go through its "
+                f"object.spec.?schedulerName.orValue('') == {text(VOLCANO.name)}",
+                f"Set spec.schedulerName to {VOLCANO.name}: all pods of a team go through its "
                 "queue, so that no gang is cut by the quota.",
             ),
             Rule(
@@ -72,8 +72,8 @@ def validate_pods(enforced: Enforced) -> Policy:
             Rule(
                 f"""
                 {_NOTES}[?{text(QUEUE_NOTE)}].orValue({queue}) == {queue}
-                && {_LABELS}[?{text(QUEUE_LABEL)}].orValue({queue}) == {queue}
-                && {_NOTES}[?{text(QUEUE_LABEL)}].orValue({queue}) == {queue}
+                && {_LABELS}[?{text(VOLCANO.queue_label)}].orValue({queue}) == {queue}
+                && {_NOTES}[?{text(VOLCANO.queue_label)}].orValue({queue}) == {queue}
                 """,
                 f"Pods of this virtual cluster run in the queue {enforced.queue}, and in no other.",
             ),

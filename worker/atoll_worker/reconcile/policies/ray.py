@@ -8,7 +8,7 @@ finalizer), are let through, so that a policy can never hold up what runs.
 from collections.abc import Iterator
 
 from atoll.domain.priorities import PRIORITIES, PRIORITY_LABEL
-from atoll.domain.ray_clusters import QUEUE_LABEL
+from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.manifests import (
     Enforced,
     Policy,
@@ -35,16 +35,16 @@ _CONDITIONS = {
 }
 _FORBIDDEN_KEY = f"""
     (k == 'scheduling.k8s.io/group-name' || k.startsWith('volcano.sh/')
-     || k.contains('.volcano.sh/')) && !(k in {texts([QUEUE_LABEL, *_TOPOLOGY])})
+     || k.contains('.volcano.sh/')) && !(k in {texts([VOLCANO.queue_label, *_TOPOLOGY])})
 """
 
 
 def mutate_ray(enforced: Enforced) -> Policy:
-    """Put the queue's label on, whatever stood there."""
-    pair = f"{{{text(QUEUE_LABEL)}: {text(enforced.queue)}}}"
+    """Put the queue's labels on, whatever stood there."""
+    pairs = ", ".join(f"{text(label)}: {value}" for label, value in enforced.labels.items())
     return Policy(
         "atoll-ray", _WORKLOADS, dict(list(_CONDITIONS.items())[:1]),
-        mutations=[f"Object{{metadata: Object.metadata{{labels: {pair}}}}}"],
+        mutations=[f"Object{{metadata: Object.metadata{{labels: {{{pairs}}}}}}}"],
     )  # fmt: skip
 
 
@@ -81,12 +81,15 @@ def _templates(cluster: str) -> str:
 
 
 def _queue_rules(enforced: Enforced) -> Iterator[Rule]:
-    queue = text(enforced.queue)
-    yield Rule(
-        f"{_LABELS}[?{text(QUEUE_LABEL)}].orValue('') == {queue}",
-        f"Set the label {QUEUE_LABEL} to {enforced.queue}: Ray workloads run gang-scheduled in "
-        "their team's queue, and in no other.",
-    )
+    for label, value in enforced.labels.items():
+        yield Rule(
+            f"{_LABELS}[?{text(label)}].orValue('') == {value}",
+            f"Set the label {label} as the platform does.",
+            told=f"""
+            'Set the label {label} to ' + {value} + ': Ray workloads run gang-scheduled in their '
+            + "team's queue, and in no other."
+            """,
+        )
     yield Rule(
         f"""
         [{_LABELS}, {_NOTES}].all(m, m.all(k, !({_FORBIDDEN_KEY})))
@@ -97,21 +100,22 @@ def _queue_rules(enforced: Enforced) -> Iterator[Rule]:
         "Take away the labels and annotations of volcano.sh and scheduling.k8s.io/group-name: gang, "
         "queue and whether it may be preempted are not a workload's choice.",
     )
+    label, queue = enforced.scheduler.queue_label, enforced.scheduler.queue_value(enforced.queue)
     yield Rule(
         f"""
-        variables.pods.all(p,
-            p.?metadata.?labels[?{text(QUEUE_LABEL)}].orValue({queue}) == {queue})
+        variables.pods.all(p, p.?metadata.?labels[?{text(label)}].orValue({text(queue)})
+            == {text(queue)})
         """,
-        f"Take the label {QUEUE_LABEL} off the pod templates, or set it to {enforced.queue}.",
+        f"Take the label {label} off the pod templates, or set it to {queue}.",
     )
 
 
 def _placement_rules(enforced: Enforced) -> Iterator[Rule]:
     yield Rule(
         f"""
-        variables.pods.all(p, p.spec.?schedulerName.orValue('') in ['', {text(enforced.scheduler)}])
+        variables.pods.all(p, p.spec.?schedulerName.orValue('') in ['', {text(enforced.scheduler.name)}])
         """,
-        f"Leave schedulerName out of the pod templates (or say {enforced.scheduler}): all pods of a "
+        f"Leave schedulerName out of the pod templates (or say {enforced.scheduler.name}): all pods of a "
         "gang go through one scheduler.",
     )
     yield Rule(

@@ -1,10 +1,11 @@
 """What the reconciler asks of a gang scheduler. Pure: reading and writing stay with the steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import Kind
+from atoll.domain.queue_shares import QueueShare
 from atoll.domain.schedulers import Scheduler
 from atoll.resources.profiles import Profile
 
@@ -34,11 +35,11 @@ class SchedulerAdapter(Protocol):
     def values(self, profile: Profile) -> dict[str, Any]:
         """Values of its chart. No webhooks: nothing that can be down may stand before a pod."""
 
-    def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
+    def queue_spec(self, queue: str, share: QueueShare, labels: dict[str, str]) -> Object:
         """The manifest that makes the queue and caps it.
 
-        `quota`: resource name -> Kubernetes quantity, only resources that pods ask for (cpu, memory,
-        and names with a slash); what is not named is not capped.
+        `share.capability` is the hard cap; what is not named is not capped. `share.guarantee` is kept
+        free for the queue, `share.deserved` is what it may claim back.
         """
 
     def explain(self, ray_cluster: str, told: Sequence[Object]) -> str:

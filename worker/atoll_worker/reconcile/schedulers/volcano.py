@@ -1,12 +1,13 @@
 """Volcano: PodGroups and Queues of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import POD_GROUP, QUEUE, Kind
 from atoll.domain.names import pod_group_name
+from atoll.domain.queue_shares import QueueShare
 from atoll.domain.schedulers import VOLCANO, Scheduler
 from atoll.resources.profiles import Profile
 
@@ -38,11 +39,13 @@ class Volcano:
             },
         }
 
-    def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
-        """A Queue; `capability` is its hard cap."""
+    def queue_spec(self, queue: str, share: QueueShare, labels: dict[str, str]) -> Object:
+        """A Queue. What is empty of the share is not limited, or not promised."""
         spec: dict[str, Any] = {"weight": 1, "reclaimable": False}
-        if quota:
-            spec["capability"] = dict(quota)
+        if share.capability:
+            spec |= {"capability": dict(share.capability), "deserved": dict(share.deserved)}
+        if share.guarantee:
+            spec["guarantee"] = {"resource": dict(share.guarantee)}
         return {
             "apiVersion": QUEUE.api_version,
             "kind": QUEUE.kind,

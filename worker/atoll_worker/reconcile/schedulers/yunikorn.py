@@ -1,6 +1,6 @@
 """Apache YuniKorn: gangs by placeholder pods, queues in one ConfigMap, no kinds of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from atoll.cluster.client import Object
 from atoll.cluster.kinds import POD, Kind
 from atoll.domain.names import SYSTEM_NAMESPACE
 from atoll.domain.quantities import parse_quantity
+from atoll.domain.queue_shares import QueueShare
 from atoll.domain.ray_clusters import mirrored
 from atoll.domain.schedulers import YUNIKORN, Scheduler
 from atoll.resources.profiles import Profile
@@ -47,15 +48,21 @@ class YuniKorn:
             },
         }
 
-    def queue_spec(self, queue: str, quota: Mapping[str, str], labels: dict[str, str]) -> Object:
+    def queue_spec(self, queue: str, share: QueueShare, labels: dict[str, str]) -> Object:
         """The ConfigMap that YuniKorn reads, and reads again when it changes.
 
         One leaf below root and no other may be made, so whatever a pod says, it is this queue or
         none. First come, first served: of two gangs that reserve, the older gets its places first.
         """
         leaf: dict[str, Any] = {"name": queue, "properties": {"application.sort.policy": "fifo"}}
-        if quota:
-            leaf["resources"] = {"max": dict(_maximum(name, quota[name]) for name in quota)}
+        limits = {"max": share.capability, "guaranteed": share.guarantee}
+        amounts = {
+            word: dict(_maximum(name, amount) for name, amount in part.items())
+            for word, part in limits.items()
+            if part
+        }
+        if amounts:
+            leaf["resources"] = amounts
         partition = {
             "name": "default",
             "placementrules": [{"name": "provided", "create": False}],

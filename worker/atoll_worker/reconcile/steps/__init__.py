@@ -11,6 +11,7 @@ from atoll_worker.reconcile.steps.operator import Operator
 from atoll_worker.reconcile.steps.policies import Policies
 from atoll_worker.reconcile.steps.probe import Probe
 from atoll_worker.reconcile.steps.queue import Queue
+from atoll_worker.reconcile.steps.quota import Quota
 from atoll_worker.reconcile.steps.ray_clusters import RayClusters
 from atoll_worker.reconcile.steps.redis import Redis
 from atoll_worker.reconcile.steps.scheduler import Scheduler
@@ -22,5 +23,5 @@ def all_steps() -> list[Step]:
     """
     return [
         Admission(), Nodes(), NamespaceStep(), GuardRails(), Redis(), ControlPlane(), Access(),
-        Operator(), Scheduler(), Queue(), Policies(), RayClusters(), Probe(),
+        Operator(), Scheduler(), Queue(), Policies(), Quota(), RayClusters(), Probe(),
     ]  # fmt: skip

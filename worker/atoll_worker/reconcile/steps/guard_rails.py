@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from atoll.cluster.kinds import NODE, RESOURCE_QUOTA
+from atoll.domain.queue_shares import differences
 from atoll_worker.reconcile.node_addresses import node_blocks
-from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Wait
+from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Patch, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 from atoll_worker.reconcile.steps.release import Seen, install_when_needed
@@ -56,17 +57,28 @@ class GuardRails(Step):
         chart = tenant_chart(scope.settings.tenant_chart)
         values = self._values(scope, seen)
         install = Install(RELEASE, scope.namespace, chart, values)
-        if values["quota"]["hard"] and seen.workloads[0] is None:
+        wanted: dict[str, str] = values["quota"]["hard"]
+        if wanted and seen.workloads[0] is None:
             return [install]  # somebody deleted the quota; the release does not know
-        return install_when_needed(scope, seen.release, chart, install)
+        changes = install_when_needed(scope, seen.release, chart, install)
+        if changes or self._holds(values, seen):
+            return changes
+        # Somebody changed it. Not by helm: what was written may refuse the Secret of a new revision.
+        hard = dict.fromkeys(_hard(seen)) | wanted
+        return [Patch(RESOURCE_QUOTA, RELEASE, {"spec": {"hard": hard}}, scope.namespace)]
 
     def judge(self, scope: Scope, seen: Rails) -> Outcome:
         if seen.release is None or seen.release.status != "deployed":
             return Wait("Installing", "Quota, limits and network policy are not there yet")
-        if self._values(scope, seen)["quota"]["hard"] and seen.workloads[0] is None:
-            return Wait("Installing", "The quota is not there yet")
+        if not self._holds(self._values(scope, seen), seen):
+            return Wait("Installing", "The quota is not there yet, or not as it must be")
         return Done("Quota, limits and network policy hold")
 
-    def facts(self, scope: Scope, seen: Rails) -> dict[str, Any]:
-        used = ((seen.workloads[0] or {}).get("status") or {}).get("used") or {}
-        return {"used": {k.removeprefix("requests."): str(v) for k, v in used.items()}}
+    def _holds(self, values: dict[str, Any], seen: Rails) -> bool:
+        """Whether the ResourceQuota says what the release was told, and no more."""
+        return not differences(values["quota"]["hard"], _hard(seen))
+
+
+def _hard(seen: Rails) -> dict[str, str]:
+    """What the ResourceQuota says; nothing when there is none."""
+    return dict(((seen.workloads[0] or {}).get("spec") or {}).get("hard") or {})

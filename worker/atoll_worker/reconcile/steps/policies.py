@@ -10,6 +10,7 @@ from atoll.cluster.kinds import (
     MUTATING_POLICY,
     MUTATING_POLICY_BETA,
     PRIORITY_CLASS,
+    RESOURCE_QUOTA,
     VALIDATING_BINDING,
     VALIDATING_POLICY,
     Kind,
@@ -20,12 +21,15 @@ from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
+from atoll_worker.reconcile.schedulers import adapter_of
+from atoll_worker.reconcile.schedulers.policies import gang_policies, queue_rule
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
-_ALWAYS = (VALIDATING_POLICY, VALIDATING_BINDING, PRIORITY_CLASS)
+_ALWAYS = (VALIDATING_POLICY, VALIDATING_BINDING, PRIORITY_CLASS, RESOURCE_QUOTA)
 _MUTATING = ((MUTATING_POLICY, MUTATING_BINDING), (MUTATING_POLICY_BETA, MUTATING_BINDING_BETA))
-Key = tuple[Kind, str]
+Key = tuple[Kind, str | None, str]
+"""Kind, namespace, name."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +59,20 @@ class Policies(Step):
         return Seen(mutating, found)
 
     def _wanted(self, scope: Scope, seen: Seen) -> list[Object]:
-        spec = scope.vc.spec
+        spec, facts = scope.vc.spec, adapter_of(scope.versions).facts
+        queue, labels = queue_name(spec.team), scope.labels(self.name)
         enforced = Enforced(
-            queue_name(spec.team), scope.vc.name, spec.quota, mutating=seen.mutating
+            queue, scope.vc.name, queue_rule(facts, queue), spec.quota, facts, seen.mutating
         )
-        return policy_manifests(enforced, scope.labels(self.name))
+        gang = gang_policies(facts, queue, labels, mutate=seen.mutating is not None)
+        return policy_manifests(enforced, labels) + [_served_as(m, seen.mutating) for m in gang]
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
-        wanted = {(kind_of(m), m["metadata"]["name"]): m for m in self._wanted(scope, seen)}
+        wanted = {_key(kind_of(m), m): m for m in self._wanted(scope, seen)}
         changes: list[Change] = [
-            Remove(kind, name, inside=True)
-            for kind, name in seen.found
-            if (kind, name) not in wanted
+            Remove(kind, name, namespace, inside=True)
+            for kind, namespace, name in seen.found
+            if (kind, namespace, name) not in wanted
         ]
         return changes + [
             Put(manifest, inside=True)
@@ -79,6 +85,14 @@ class Policies(Step):
             return Wait("Writing", "Admission policies are being written")
         how = "put right or refused" if seen.mutating else "refused unless it says so"
         return Done(f"Every Ray workload is a gang in the team's queue: {how} at admission")
+
+
+def _served_as(manifest: Object, version: str | None) -> Object:
+    """A mutating kind in the version that is served; others as they are."""
+    if not manifest["kind"].startswith("Mutating"):
+        return manifest
+    group = manifest["apiVersion"].partition("/")[0]
+    return {**manifest, "apiVersion": f"{group}/{version}"}
 
 
 async def _mutating(inside: Cluster, ours: dict[str, str]) -> tuple[str | None, dict[Key, Object]]:
@@ -95,4 +109,8 @@ async def _mutating(inside: Cluster, ours: dict[str, str]) -> tuple[str | None, 
 
 
 def _by_key(kind: Kind, items: list[Object]) -> dict[Key, Object]:
-    return {(kind, item["metadata"]["name"]): item for item in items}
+    return {_key(kind, item): item for item in items}
+
+
+def _key(kind: Kind, item: Object) -> Key:
+    return kind, item["metadata"].get("namespace"), item["metadata"]["name"]

@@ -10,8 +10,6 @@ from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
-_COUNTED = ("cpu", "memory")
-
 Seen = tuple[bool, Object | None]
 """Whether queues are served at all, and ours."""
 
@@ -34,14 +32,8 @@ class Queue(Step):
         return True, next((q for q in found if q["metadata"]["name"] == meta["name"]), None)
 
     def _manifest(self, scope: Scope) -> Object:
-        quota = scope.vc.spec.quota
-        capped = {
-            resource: amount
-            for resource, amount in quota.items()
-            if resource in _COUNTED or "/" in resource
-        }
         adapter, queue = adapter_of(scope.versions), queue_name(scope.vc.spec.team)
-        return adapter.queue_spec(queue, capped, scope.labels(self.name))
+        return adapter.queue_spec(queue, scope.queue_share, scope.labels(self.name))
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         served, queue = seen
@@ -52,6 +44,6 @@ class Queue(Step):
         served, queue = seen
         if not served:
             return Wait("WaitingForScheduler", "The scheduler's resources are not served yet")
-        if queue is None:
-            return Wait("Making", "The queue is not there yet")
+        if queue is None or not says(queue, self._manifest(scope)):
+            return Wait("Making", "The queue is not there yet, or not as it must be")
         return Done(queue_name(scope.vc.spec.team))

@@ -1,0 +1,184 @@
+"""One quota in every layer, live use, and what comes of changes: over a whole platform in the sandbox."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import (
+    POD,
+    QUEUE,
+    RAY_CLUSTER,
+    RESOURCE_QUOTA,
+    SECRET,
+    TEAM,
+    VALIDATING_BINDING,
+    VALIDATING_POLICY,
+    VIRTUAL_CLUSTER,
+)
+from atoll.domain.ray_clusters import ray_cluster_manifest
+from atoll.errors import ForbiddenError
+from atoll.resources.virtual_clusters import RayClusterSpec
+from builders.sandbox_site import Site, ready, until
+
+pytestmark = pytest.mark.sandbox
+NAME, TEAM_NAME = "layered", "green"
+QUOTA = {"cpu": "3", "memory": "6Gi", "pods": "10", "rayclusters": "1"}
+
+
+@pytest.fixture
+async def host(site: Site) -> AsyncIterator[Cluster]:
+    """The host with one Ready virtual cluster, the same for all tests; it goes with the platform."""
+    async with site.cluster() as found:
+        lines = {r: {"limit": str(amount)} for r, amount in (("cpu", 6), ("memory", "12Gi"))}
+        lines["cpu"]["guaranteed"] = "4"
+        lines |= {r: {"limit": "20"} for r in ("pods", "rayclusters")}
+        await found.apply(_resource("Team", TEAM_NAME, {"quota": lines}))
+        spec = {"team": TEAM_NAME, "profile": "default", "replicaSets": {"4c8g": 1}, "quota": QUOTA}
+        await found.apply(_resource("VirtualCluster", NAME, spec))
+        await until(found, NAME, ready)
+        yield found
+
+
+@pytest.fixture
+async def inside(host: Cluster) -> AsyncIterator[Cluster]:
+    secret = await host.get(SECRET, f"vc-{NAME}", f"vc-{NAME}")
+    config = yaml.safe_load(base64.b64decode(secret["data"]["config"]))
+    async with Cluster.from_dict(config) as found:
+        yield found
+        for pod in await found.items(POD, "default"):
+            await found.delete(POD, pod["metadata"]["name"], "default")
+
+
+def _resource(kind: str, name: str, spec: dict[str, Any]) -> Object:
+    return {
+        "apiVersion": "atoll.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec,
+    }  # fmt: skip
+
+
+def pod(name: str, cpu: str) -> Object:
+    container = {
+        "name": "c", "image": "alpine",
+        "resources": {"requests": {"cpu": cpu, "memory": "1Gi"}},
+    }  # fmt: skip
+    meta = {"name": name, "namespace": "default"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": meta,
+        "spec": {"containers": [container]},
+    }
+
+
+def condition(item: Object) -> Object:
+    found = (c for c in item["status"]["conditions"] if c["type"] == "QuotaReady")
+    return next(found, {})
+
+
+async def set_quota(host: Cluster, **amounts: str) -> None:
+    body = {"spec": {"quota": {**QUOTA, **amounts}}}
+    await host.patch(VIRTUAL_CLUSTER, NAME, body)
+
+
+async def test_every_layer_says_the_same(host: Cluster, inside: Cluster) -> None:
+    item = await host.get(VIRTUAL_CLUSTER, NAME)
+    assert condition(item)["status"] == "True"
+    queue = (await inside.get(QUEUE, f"team-{TEAM_NAME}"))["spec"]
+    assert queue["capability"] == {"cpu": "3", "memory": "6Gi", "pods": "10"}
+    assert queue["guarantee"]["resource"] == {"cpu": "2"}  # 4 guaranteed x 3 / 6
+    hard = (await host.get(RESOURCE_QUOTA, "tenant", f"vc-{NAME}"))["status"]["hard"]
+    assert hard["pods"] == "18"  # with the platform's own
+
+
+async def test_use_and_free_follow_what_runs(host: Cluster, inside: Cluster) -> None:
+    await inside.create(pod("one", "1500m"))
+    item = await until(host, NAME, lambda vc: vc["status"]["used"].get("cpu") == "1500m")
+    assert item["status"]["used"] == {
+        "cpu": "1500m", "memory": "1Gi", "pods": "1", "rayclusters": "0",
+    }  # fmt: skip
+    assert item["status"]["free"]["cpu"] == "1500m"
+    team = await _team(host, lambda status: status.get("used", {}).get("cpu") == "1500m")
+    assert team["used"]["pods"] == "1"
+    assert team["free"] == {"cpu": "3", "memory": "6Gi", "pods": "10", "rayclusters": "19"}
+    await inside.delete(POD, "one", "default")
+    await until(host, NAME, lambda vc: vc["status"]["used"]["cpu"] == "0")
+
+
+async def test_lowering_below_use_says_what_is_over_and_takes_nothing_away(
+    host: Cluster, inside: Cluster
+) -> None:
+    await inside.create(pod("kept", "2"))
+    await until(host, NAME, lambda vc: vc["status"]["used"]["cpu"] == "2")
+    await set_quota(host, cpu="1")
+    item = await until(host, NAME, lambda vc: condition(vc).get("reason") == "OverQuota")
+    assert "cpu 2 of 1" in condition(item)["message"]
+    assert condition(item)["status"] == "True"
+    assert (await inside.get(POD, "kept", "default"))["status"]["phase"] == "Running"
+    await set_quota(host)
+    await until(host, NAME, lambda vc: condition(vc).get("reason") == "Done" and ready(vc))
+
+
+async def test_a_quota_that_somebody_changed_is_put_back(host: Cluster, inside: Cluster) -> None:
+    body = {"spec": {"hard": {"requests.cpu": "100", "count/secrets": "1"}}}
+    await host.patch(RESOURCE_QUOTA, "tenant", body, f"vc-{NAME}")
+
+    async def back() -> bool:
+        hard = (await host.get(RESOURCE_QUOTA, "tenant", f"vc-{NAME}"))["spec"]["hard"]
+        return hard["requests.cpu"] == "3650m" and "count/secrets" not in hard
+
+    await _until(back, "the host's quota is put back")
+
+
+async def test_policies_that_somebody_took_away_are_put_back(
+    host: Cluster, inside: Cluster
+) -> None:
+    for kind in (VALIDATING_BINDING, VALIDATING_POLICY):
+        await inside.delete(kind, "atoll-ray")
+    await inside.create(pod("gap", "100m"))  # what uses the gap causes a look
+
+    async def back() -> bool:
+        return await inside.find(VALIDATING_BINDING, "atoll-ray") is not None
+
+    await _until(back, "the policies are back")
+
+
+async def test_ray_clusters_are_counted_where_they_are(inside: Cluster) -> None:
+    def rays(name: str) -> Object:
+        spec = RayClusterSpec(
+            name=name, workers=0, head_cpu="100m", head_memory="256Mi", worker_cpu="100m"
+        )
+        made = ray_cluster_manifest(
+            spec, team=TEAM_NAME, virtual_cluster=NAME, ray_version="2.60.0", image="none"
+        )
+        made["spec"]["suspend"] = True
+        return made
+
+    await inside.create(rays("first"))
+    with pytest.raises(ForbiddenError, match="exceeded quota: atoll"):
+        await inside.create(rays("second"))
+    elsewhere = rays("third")
+    elsewhere["metadata"]["namespace"] = "default"
+    with pytest.raises(ForbiddenError, match="namespace ray"):
+        await inside.create(elsewhere)
+    await inside.delete(RAY_CLUSTER, "first", "ray")
+
+
+async def _until(so: Callable[[], Awaitable[bool]], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not await so():
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        await asyncio.sleep(0.2)
+
+
+async def _team(host: Cluster, so: Any) -> Object:
+    async def reached() -> bool:
+        return bool(so((await host.get(TEAM, TEAM_NAME)).get("status") or {}))
+
+    await _until(reached, "the team's status follows")
+    status: Object = (await host.get(TEAM, TEAM_NAME))["status"]
+    return status

@@ -1,0 +1,150 @@
+"""One quota in every layer: they agree, or the condition says which lags, and by how much."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from atoll.cluster.client import InitializingError, Object
+from atoll.cluster.drift import says
+from atoll.cluster.kinds import (
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    RAY_CLUSTER,
+    RESOURCE_QUOTA,
+    SERVICE,
+    TEAM,
+    Kind,
+    kind_of,
+)
+from atoll.cluster.reservations import entries_of
+from atoll.domain.names import queue_name
+from atoll.domain.quantities import add_quantities
+from atoll.domain.queue_shares import differences
+from atoll.domain.quotas import COUNTED, demand
+from atoll.domain.usage import free_of, over, requests_of
+from atoll.errors import NotFoundError
+from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
+from atoll_worker.reconcile.policies.manifests import SYSTEM_NAMESPACES
+from atoll_worker.reconcile.schedulers import adapter_of
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.step import Step
+from atoll_worker.reconcile.values import host_quota
+
+_COPIED_BY = "vcluster.loft.sh/managed-by"
+_COPIED_FROM = "vcluster.loft.sh/namespace"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One place that knows the quota: its name for people, what it must say and what it says."""
+
+    name: str
+    wanted: dict[str, str]
+    found: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The layers, and what the team's own objects hold on the host."""
+
+    layers: tuple[Layer, ...]
+    used: dict[str, str]
+
+
+class Quota(Step):
+    """Writes nothing: each layer has its own step. It compares what really holds."""
+
+    name, title, condition = "quota", "Agree on the quota", "QuotaReady"
+    needs = ("GuardRailsReady",)
+    after = ("QueueReady", "PoliciesReady")
+
+    async def observe(self, scope: Scope) -> Seen:
+        team = await scope.host.find(TEAM, scope.vc.spec.team)
+        held = entries_of(team or {}).get(scope.vc.name) or {}
+        layers = [
+            Layer("the team's ledger", demand(scope.vc.spec.quota), held),
+            await self._host_layer(scope),
+            await self._queue_layer(scope),
+        ]
+        return Seen(tuple(layers), await self._used(scope))
+
+    async def _host_layer(self, scope: Scope) -> Layer:
+        """Of the host's quota its status: that is what the host's admission goes by."""
+        found = await scope.host.find(RESOURCE_QUOTA, "tenant", scope.namespace)
+        hard = ((found or {}).get("status") or {}).get("hard") or {}
+        wanted = host_quota(scope.vc, scope.versions)
+        return Layer("the host's ResourceQuota (with the platform's own pods)", wanted, hard)
+
+    async def _queue_layer(self, scope: Scope) -> Layer:
+        name, share = queue_name(scope.vc.spec.team), scope.queue_share
+        manifest = adapter_of(scope.versions).queue_spec(name, share, {})
+        meta = manifest["metadata"]
+        try:
+            inside = await scope.inside()
+            found = await inside.find(kind_of(manifest), meta["name"], meta.get("namespace"))
+        except (NotFoundError, InitializingError):
+            found = None
+        title = f"the queue {name} inside"
+        if says(found, manifest):
+            return Layer(title, share.capability, share.capability)
+        capability = ((found or {}).get("spec") or {}).get("capability") or {}
+        return Layer(title, share.capability, capability)
+
+    async def _used(self, scope: Scope) -> dict[str, str]:
+        quota = scope.vc.spec.quota
+        used = requests_of(await _copied(scope, POD))
+        if "storage" in quota:
+            used["storage"] = _storage(await _copied(scope, PERSISTENT_VOLUME_CLAIM))
+        if "services" in quota:
+            used["services"] = str(len(await _copied(scope, SERVICE)))
+        if "rayclusters" in quota:
+            used["rayclusters"] = str(await _ray_clusters(scope))
+        return {r: amount for r, amount in used.items() if not quota or r in quota}
+
+    def plan(self, scope: Scope, seen: Seen) -> list[Change]:
+        return []
+
+    def judge(self, scope: Scope, seen: Seen) -> Outcome:
+        lags = [
+            f"{layer.name}: {resource} {wanted} wanted, {found} found"
+            for layer in seen.layers
+            for resource, (wanted, found) in differences(layer.wanted, layer.found).items()
+        ]
+        if lags:
+            return Wait("LayerLags", "; ".join(lags))
+        extra = over(scope.vc.spec.quota, seen.used)
+        if extra:
+            words = ", ".join(
+                f"{resource} {seen.used[resource]} of {scope.vc.spec.quota[resource]}"
+                for resource in extra
+            )
+            return Done(
+                f"Over the quota: {words}. What runs stays; nothing new starts until it fits",
+                reason="OverQuota",
+            )
+        return Done("Ledger, host and queue say the same")
+
+    def facts(self, scope: Scope, seen: Seen) -> dict[str, Any]:
+        limits = {r: a for r, a in scope.vc.spec.quota.items() if r != COUNTED}
+        return {"used": seen.used, "free": free_of(limits, seen.used)}
+
+
+async def _copied(scope: Scope, kind: Kind) -> list[Object]:
+    """What vcluster has copied to the host for the team; the platform's own pods inside do not count."""
+    found = await scope.host.items(kind, scope.namespace, {_COPIED_BY: scope.vc.name})
+    return [
+        item for item in found
+        if item["metadata"]["labels"].get(_COPIED_FROM) not in SYSTEM_NAMESPACES
+    ]  # fmt: skip
+
+
+def _storage(claims: list[Object]) -> str:
+    asked = [{"storage": str(c["spec"]["resources"]["requests"]["storage"])} for c in claims]
+    return add_quantities({"storage": "0"}, *asked)["storage"]
+
+
+async def _ray_clusters(scope: Scope) -> int:
+    try:
+        inside = await scope.inside()
+        return len(await inside.items(RAY_CLUSTER))
+    except (NotFoundError, InitializingError):
+        return 0
