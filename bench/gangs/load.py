@@ -126,7 +126,7 @@ class Load:
 
     async def _make(self, pod: Object) -> None:
         async with self._slots:
-            await self._cluster.create(pod)
+            await self._cluster.request("POST", f"api/v1/namespaces/{SPACE}/pods", body=pod)
 
     async def _watch(self, revision: str) -> None:
         async for change, pod in self._cluster.watch(POD, since=revision, namespace=SPACE):
