@@ -10,7 +10,7 @@ from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import POD, POD_GROUP, QUEUE
 from atoll.domain.queue_shares import queue_share
 from atoll.errors import AtollError
-from atoll_worker.reconcile.inside import queue_manifest
+from atoll_worker.reconcile.schedulers.volcano import Volcano
 
 TEAM_QUEUE, SPACE = "team-bench", "gangs"
 _GROUP = "scheduling.k8s.io/group-name"
@@ -94,7 +94,7 @@ class Load:
         await self._cluster.apply(meta)
         cores = f"{self._room * 100}m"
         share = queue_share({"cpu": cores})
-        await self._cluster.apply(queue_manifest(TEAM_QUEUE, share, {}))
+        await self._cluster.apply(Volcano().queue_spec(TEAM_QUEUE, share, {}))
         for _ in range(
             150
         ):  # the controller opens it; nothing is let into a queue that is not open

@@ -21,7 +21,8 @@ from atoll.errors import (
 )
 from atoll.hosts.sandbox import charts
 from atoll.resources.virtual_clusters import RayClusterSpec
-from atoll_worker.reconcile.inside import policy_manifests
+from atoll_worker.reconcile.policies.everything import policy_manifests
+from atoll_worker.reconcile.policies.manifests import Enforced
 from atoll_worker.reconcile.schedulers import ADAPTERS
 from atoll_worker.reconcile.schedulers.adapter import SchedulerAdapter
 from atoll_worker.reconcile.schedulers.policies import gang_policies, queue_rule
@@ -60,7 +61,11 @@ class Site:
     async def put(self, *, mutate: bool) -> None:
         """The policies, and a wait until they hold."""
         required = queue_rule(self.adapter.facts, QUEUE)
-        wanted = policy_manifests(required, {}, mutate=mutate)
+        facts = self.adapter.facts
+        enforced = Enforced(
+            QUEUE, "demo", required, scheduler=facts, mutating="v1" if mutate else None
+        )
+        wanted = policy_manifests(enforced, {})
         wanted += gang_policies(self.adapter.facts, QUEUE, {}, mutate=mutate)
         for manifest in wanted:
             await self.cluster.apply(manifest)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from atoll.domain.queue_shares import queue_share
 from atoll.domain.schedulers import VOLCANO, YUNIKORN
 from atoll_worker.reconcile.schedulers.policies import gang_policies
 from atoll_worker.reconcile.schedulers.yunikorn import YuniKorn
@@ -12,7 +13,7 @@ from atoll_worker.reconcile.schedulers.yunikorn import YuniKorn
 
 def queues(**quota: str) -> dict[str, Any]:
     named = {key.replace("_", "."): value for key, value in quota.items()}
-    manifest = YuniKorn().queue_spec("team-blue", named, {})
+    manifest = YuniKorn().queue_spec("team-blue", queue_share(named), {})
     assert (manifest["metadata"]["namespace"], manifest["metadata"]["name"]) == (
         "atoll-system", "yunikorn-configs",
     )  # fmt: skip
@@ -44,7 +45,7 @@ def test_there_is_one_queue_and_a_pod_cannot_make_another() -> None:
     ],
 )
 def test_amounts_are_whole_numbers(resource: str, amount: str, line: dict[str, str]) -> None:
-    manifest = YuniKorn().queue_spec("q", {resource: amount}, {})
+    manifest = YuniKorn().queue_spec("q", queue_share({resource: amount}), {})
     (partition,) = yaml.safe_load(manifest["data"]["queues.yaml"])["partitions"]
     assert partition["queues"][0]["queues"][0]["resources"] == {"max": line}
 
