@@ -233,6 +233,17 @@ def test_the_submitter_of_a_job_counts_and_may_not_be_forgotten(kube: Kube) -> N
     assert ask(kube, job).status_code == 201
 
 
+def test_an_upgrade_that_cannot_fit_is_warned_of(kube: Kube) -> None:
+    service = ray_service()
+    assert "Warning" not in ask(kube, service).headers
+    _workers(2)(service)  # 0.5 + 2 x 1, twice, is more than 4
+    answer = ask(kube, service)
+    assert answer.status_code == 201
+    assert "new cluster beside the old one" in answer.headers["Warning"]
+    service["spec"]["upgradeStrategy"] = {"type": "None"}
+    assert "Warning" not in ask(kube, service).headers
+
+
 def test_a_job_on_a_running_cluster_is_shown_the_way(kube: Kube) -> None:
     job = ray_job()
     job["spec"] = {"entrypoint": "true", "clusterSelector": {"ray.io/cluster": "rays"}}

@@ -13,7 +13,7 @@ from atoll_worker.reconcile.policies.manifests import (
 )
 from atoll_worker.reconcile.policies.pods import mutate_pods, validate_pods
 from atoll_worker.reconcile.policies.queues import mutate_groups, validate_groups, validate_queues
-from atoll_worker.reconcile.policies.ray import mutate_ray, validate_ray
+from atoll_worker.reconcile.policies.ray import mutate_ray, validate_ray, warn_of_upgrades
 
 
 def policy_manifests(enforced: Enforced, labels: Mapping[str, str]) -> list[Object]:
@@ -31,6 +31,9 @@ def policy_manifests(enforced: Enforced, labels: Mapping[str, str]) -> list[Obje
 
 def _validating(enforced: Enforced) -> list[Policy]:
     made = [validate_ray(enforced)]
+    upgrades = warn_of_upgrades(enforced)
+    if upgrades.rules:
+        made.append(upgrades)
     if enforced.scheduler is VOLCANO:
         made += [validate_pods(enforced), validate_groups(enforced), validate_queues(enforced)]
     return made

@@ -17,7 +17,12 @@ from atoll_worker.reconcile.policies.manifests import (
     text,
     texts,
 )
-from atoll_worker.reconcile.policies.sizes import cluster_spec, size_rules, size_variables
+from atoll_worker.reconcile.policies.sizes import (
+    cluster_spec,
+    size_rules,
+    size_variables,
+    upgrade_rules,
+)
 
 _WORKLOADS = [resources("ray.io", "v1", ["rayclusters", "rayjobs", "rayservices"])]
 _ANY_CONTAINER = "(p.spec.containers + p.spec.?initContainers.orValue([]))"
@@ -55,6 +60,15 @@ def validate_ray(enforced: Enforced) -> Policy:
         *_deadlock_rules(), *size_rules(enforced),
     ]  # fmt: skip
     return Policy("atoll-ray", _WORKLOADS, _CONDITIONS, _variables(enforced), rules)
+
+
+def warn_of_upgrades(enforced: Enforced) -> Policy:
+    """A warning, no refusal: KubeRay upgrades a RayService by a second cluster beside the first."""
+    only = [resources("ray.io", "v1", ["rayservices"])]
+    variables = size_variables(enforced)
+    return Policy(
+        "atoll-ray-upgrades", only, _CONDITIONS, variables, list(upgrade_rules(enforced)), warn=True
+    )
 
 
 def _variables(enforced: Enforced) -> dict[str, str]:

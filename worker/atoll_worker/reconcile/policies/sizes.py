@@ -103,3 +103,18 @@ def size_rules(enforced: Enforced) -> Iterator[Rule]:
             + 'Ask for less, or ask the team owner for a larger quota.'
             """,
         )
+
+
+def upgrade_rules(enforced: Enforced) -> Iterator[Rule]:
+    """Twice the gang must fit, or the new cluster of an upgrade waits for the old one for ever."""
+    for resource in _counted(enforced):
+        limit = enforced.quota[resource]
+        yield Rule(
+            f"""
+            object.spec.?upgradeStrategy.?type.orValue('NewCluster') == 'None'
+            || 2.0 * variables.asked_{_word(resource)} <= {float(parse_quantity(limit))}
+            """,
+            "An upgrade of this RayService runs the new cluster beside the old one, and twice its "
+            f"{resource} is more than the quota ({limit}): the upgrade would wait for ever. Set "
+            "spec.upgradeStrategy.type to None, or ask for less.",
+        )
