@@ -83,13 +83,15 @@ def _write(
     control_plane = vcluster_values(vc, profile)
     # Tuning, not need: a person keeps the probes of the chart and of KubeRay.
     del control_plane["controlPlane"]["statefulSet"]["probes"]
+    kuberay = kuberay_values(profile)
+    kuberay.pop("env", None)
     for group in (ray["spec"]["headGroupSpec"], *ray["spec"]["workerGroupSpecs"]):
         for container in group["template"]["spec"]["containers"]:
             container.pop("readinessProbe", None)
     files: dict[str, list[dict[str, Any]]] = {
         "vcluster": [control_plane],
         "volcano": [scheduler.values(profile)],
-        "kuberay-operator": [kuberay_values(profile)],
+        "kuberay-operator": [kuberay],
         "queue": [queue],
         "raycluster": [ray],
         "secret": [secret],

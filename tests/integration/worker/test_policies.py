@@ -373,3 +373,42 @@ def test_a_pod_is_put_into_the_queue_with_requests_that_count(mutating: Kube) ->
     assert second["resources"] == {"limits": {"cpu": "2"}, "requests": {"cpu": "2", **default}}
     assert second["command"] == ["x"]
     assert ask(mutating, group("default")).json()["spec"]["queue"] == QUEUE
+
+
+def worker_of_ray(*init: Object, **labels: str) -> Object:
+    env = [{"name": "FQ_RAY_IP", "value": "rays-head-svc.ray"}, {"name": "RAY_PORT", "value": "6379"},
+           {"name": "RAY_ADDRESS", "value": "rays-head-svc.ray:6379"}]  # fmt: skip
+    ray = {"name": "ray", "image": "ray:1", "imagePullPolicy": "Never", "env": env}
+    made = pod(containers=[ray], initContainers=list(init))
+    made["metadata"]["labels"] = {"ray.io/node-type": "worker", **labels}
+    return made
+
+
+def starts(answer: httpx2.Response) -> list[str]:
+    assert answer.status_code == 201, answer.text
+    return [c["name"] for c in answer.json()["spec"].get("initContainers", [])]
+
+
+def test_a_ray_worker_waits_for_the_port_of_its_head(mutating: Kube) -> None:
+    until(
+        lambda: starts(ask(mutating, worker_of_ray())) == ["wait-gcs-ready"],
+        "the wait is put in", 30,
+    )  # fmt: skip
+    own = {"name": "own", "image": "own"}
+    answer = ask(mutating, worker_of_ray(own))
+    assert sorted(starts(answer)) == ["own", "wait-gcs-ready"]
+    waits = next(c for c in answer.json()["spec"]["initContainers"] if c["name"] != "own")
+    assert (waits["image"], waits["imagePullPolicy"]) == ("ray:1", "Never")
+    assert [e["name"] for e in waits["env"]] == ["FQ_RAY_IP", "RAY_PORT"]
+    assert "/dev/tcp/$FQ_RAY_IP/$RAY_PORT" in waits["command"][-1]
+
+
+def test_a_wait_of_kuberay_or_a_user_is_left_alone(mutating: Kube) -> None:
+    theirs = {"name": "wait-gcs-ready", "image": "theirs"}
+    answer = ask(mutating, worker_of_ray(theirs))
+    assert starts(answer) == ["wait-gcs-ready"]
+    assert answer.json()["spec"]["initContainers"][0]["image"] == "theirs"
+
+
+def test_a_head_waits_for_nobody(mutating: Kube) -> None:
+    assert starts(ask(mutating, worker_of_ray(**{"ray.io/node-type": "head"}))) == []

@@ -92,11 +92,15 @@ def _kubernetes_image(profile: Profile) -> dict[str, str]:
     return {"registry": registry, "repository": repository, "tag": f"v{part.version}"}
 
 
+MUTATING_SINCE = Version(1, 34)
+"""The oldest Kubernetes with MutatingAdmissionPolicy, as a beta."""
+
+
 def _mutating_policies(profile: Profile) -> dict[str, Any]:
     """Kubernetes 1.34 and 1.35 have MutatingAdmissionPolicy as a beta that is off; 1.36 serves it as v1."""
     if parse_version(profile.spec.kubernetes.version) >= Version(1, 36):
         return {}
-    if parse_version(profile.spec.kubernetes.version) < Version(1, 34):
+    if parse_version(profile.spec.kubernetes.version) < MUTATING_SINCE:
         return {}
     arguments = [
         "--feature-gates=MutatingAdmissionPolicy=true",
@@ -122,12 +126,20 @@ def kuberay_values(profile: Profile) -> dict[str, Any]:
         image["repository"] = f"{profile.spec.registry}/kuberay/operator"
     return {
         "image": image,
+        **_own_wait(profile),
         "batchScheduler": {"name": profile.spec.scheduler.name},
         "resources": {
             "requests": {"cpu": "50m", "memory": "128Mi"},
             "limits": {"cpu": "500m", "memory": "512Mi"},
         },
     }
+
+
+def _own_wait(profile: Profile) -> dict[str, Any]:
+    """Workers wait for their head as admission says (`policies.starts`), where it can say so."""
+    if parse_version(profile.spec.kubernetes.version) < MUTATING_SINCE:
+        return {}
+    return {"env": [{"name": "ENABLE_INIT_CONTAINER_INJECTION", "value": "false"}]}
 
 
 _OWN_PODS = {"cpu": "400m", "memory": "1Gi", "pods": "8", "services": "12", "storage": "0"}

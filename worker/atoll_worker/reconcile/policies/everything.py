@@ -14,6 +14,7 @@ from atoll_worker.reconcile.policies.manifests import (
 from atoll_worker.reconcile.policies.pods import mutate_pods, validate_pods
 from atoll_worker.reconcile.policies.queues import mutate_groups, validate_groups, validate_queues
 from atoll_worker.reconcile.policies.ray import mutate_ray, validate_ray, warn_of_upgrades
+from atoll_worker.reconcile.policies.starts import mutate_starts
 
 
 def policy_manifests(enforced: Enforced, labels: Mapping[str, str]) -> list[Object]:
@@ -40,7 +41,7 @@ def _validating(enforced: Enforced) -> list[Policy]:
 
 
 def _mutating(enforced: Enforced) -> list[Policy]:
-    made = [mutate_ray(enforced)]
+    made = [mutate_ray(enforced), mutate_starts()]
     if enforced.scheduler is VOLCANO:
         made += [mutate_pods(enforced), mutate_groups(enforced)]
     return made

@@ -58,20 +58,29 @@ class Policy:
     variables: Mapping[str, str] = field(default_factory=dict)
     rules: Sequence[Rule] = ()
     mutations: Sequence[str] = ()
-    """CEL of apply configurations. A policy has either rules or mutations."""
+    """CEL of apply configurations. A policy has either rules or mutations or patches."""
+    patches: Sequence[str] = ()
+    """CEL of JSON patches, for lists that an apply configuration may not touch."""
     tenants_only: bool = False
     """Only in namespaces other than the platform's own."""
     warn: bool = False
     """Tell, do not refuse."""
+    optional: bool = False
+    """Let the request through as it is when the policy cannot be carried out."""
+
+    @property
+    def mutating(self) -> bool:
+        """Whether it changes requests, rather than judging them."""
+        return bool(self.mutations or self.patches)
 
 
 def policy_objects(policy: Policy, labels: Mapping[str, str], version: str = "v1") -> list[Object]:
     """The policy and its binding. `version` is that of the mutating kind."""
-    kind = "Mutating" if policy.mutations else "Validating"
-    api_version = f"{_GROUP}/{version if policy.mutations else 'v1'}"
+    kind = "Mutating" if policy.mutating else "Validating"
+    api_version = f"{_GROUP}/{version if policy.mutating else 'v1'}"
     meta = {"name": policy.name, "labels": dict(labels)}
     binding: dict[str, Any] = {"policyName": policy.name}
-    if not policy.mutations:
+    if not policy.mutating:
         binding["validationActions"] = ["Warn" if policy.warn else "Deny"]
     return [
         {
@@ -96,7 +105,8 @@ def _spec(policy: Policy) -> dict[str, Any]:
                 }
             ]
         }  # fmt: skip
-    spec: dict[str, Any] = {"failurePolicy": "Fail", "matchConstraints": constraints}
+    failure = "Ignore" if policy.optional else "Fail"
+    spec: dict[str, Any] = {"failurePolicy": failure, "matchConstraints": constraints}
     named = [
         ("matchConditions", policy.conditions), ("variables", policy.variables),
     ]  # fmt: skip
@@ -105,18 +115,20 @@ def _spec(policy: Policy) -> dict[str, Any]:
             spec[key] = [
                 {"name": name, "expression": _one_line(text)} for name, text in expressions.items()
             ]
-    if policy.mutations:
+    if policy.mutating:
         spec["reinvocationPolicy"] = "IfNeeded"
         spec["mutations"] = [
-            {
-                "patchType": "ApplyConfiguration",
-                "applyConfiguration": {"expression": _one_line(text)},
-            }
-            for text in policy.mutations
+            *(_mutation("ApplyConfiguration", text) for text in policy.mutations),
+            *(_mutation("JSONPatch", text) for text in policy.patches),
         ]
     else:
         spec["validations"] = [rule.manifest() for rule in policy.rules]
     return spec
+
+
+def _mutation(patch_type: str, expression: str) -> dict[str, Any]:
+    part = {"ApplyConfiguration": "applyConfiguration", "JSONPatch": "jsonPatch"}[patch_type]
+    return {"patchType": patch_type, part: {"expression": _one_line(expression)}}
 
 
 def resources(
