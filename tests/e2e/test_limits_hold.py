@@ -198,5 +198,24 @@ def test_policies_that_were_taken_away_come_back(
     )
 
 
+def test_use_is_told_as_it_changes(platform: Local, owner: Kube, figures: Figures) -> None:
+    host = platform.stage.host
+
+    def used(path: str) -> float:
+        status = (host.get(f"/apis/atoll.dev/v1alpha1/{path}") or {})["status"]
+        return cores(status.get("used", {}).get("cpu", "0"))
+
+    paths = ("virtualclusters/demo", "teams/demo")
+    before = [used(path) for path in paths]
+    body = pod("counted")
+    body["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "30m"
+    assert owner.create(INSIDE, body).status_code == 201
+    until(lambda: on_host(platform, "counted"), "the pod is on the host", 60)
+    began = time.monotonic()
+    for path, was in zip(paths, before, strict=True):
+        until(lambda p=path, w=was: used(p) >= w + 0.03, f"{path} tells the use", 60)
+        figures.note(f"use of {path} told {time.monotonic() - began:.1f} s after the pod was there")
+
+
 def cores(text: str) -> float:
     return float(text[:-1]) / 1000 if text.endswith("m") else float(text)

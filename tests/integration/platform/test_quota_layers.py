@@ -13,7 +13,6 @@ from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import (
     POD,
     QUEUE,
-    RAY_CLUSTER,
     RESOURCE_QUOTA,
     SECRET,
     TEAM,
@@ -21,9 +20,6 @@ from atoll.cluster.kinds import (
     VALIDATING_POLICY,
     VIRTUAL_CLUSTER,
 )
-from atoll.domain.ray_clusters import ray_cluster_manifest
-from atoll.errors import ForbiddenError
-from atoll.resources.virtual_clusters import RayClusterSpec
 from builders.sandbox_site import Site, ready, until
 
 pytestmark = pytest.mark.sandbox
@@ -145,27 +141,6 @@ async def test_policies_that_somebody_took_away_are_put_back(
         return await inside.find(VALIDATING_BINDING, "atoll-ray") is not None
 
     await _until(back, "the policies are back")
-
-
-async def test_ray_clusters_are_counted_where_they_are(inside: Cluster) -> None:
-    def rays(name: str) -> Object:
-        spec = RayClusterSpec(
-            name=name, workers=0, head_cpu="100m", head_memory="256Mi", worker_cpu="100m"
-        )
-        made = ray_cluster_manifest(
-            spec, team=TEAM_NAME, virtual_cluster=NAME, ray_version="2.60.0", image="none"
-        )
-        made["spec"]["suspend"] = True
-        return made
-
-    await inside.create(rays("first"))
-    with pytest.raises(ForbiddenError, match="exceeded quota: atoll"):
-        await inside.create(rays("second"))
-    elsewhere = rays("third")
-    elsewhere["metadata"]["namespace"] = "default"
-    with pytest.raises(ForbiddenError, match="namespace ray"):
-        await inside.create(elsewhere)
-    await inside.delete(RAY_CLUSTER, "first", "ray")
 
 
 async def _until(so: Callable[[], Awaitable[bool]], what: str, seconds: float = 60) -> None:

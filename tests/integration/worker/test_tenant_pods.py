@@ -8,6 +8,7 @@ import pytest
 
 from atoll.cluster import bootstrap
 from atoll.cluster.client import Cluster
+from atoll.domain.schedulers import SCHEDULERS
 from atoll.settings import Settings
 from conftest import run_api_server
 from e2e.kube import Kube, Object
@@ -99,6 +100,13 @@ def test_a_copied_pod_cannot_choose(host: Kube, name: str) -> None:
     body = pod()
     change(body)
     assert words in said(host, body)
+
+
+@pytest.mark.parametrize("scheduler", ["default-scheduler", *SCHEDULERS])
+def test_every_scheduler_of_a_profile_may_have_bound_it(host: Kube, scheduler: str) -> None:
+    body = pod()
+    body["spec"]["schedulerName"] = scheduler
+    assert said(host, body) == ""
 
 
 def test_what_is_its_own_is_let_in(host: Kube) -> None:

@@ -7,7 +7,6 @@ from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.manifests import (
     Enforced,
     Policy,
-    counts,
     policy_objects,
     priority_classes,
 )
@@ -21,7 +20,7 @@ def policy_manifests(enforced: Enforced, labels: Mapping[str, str]) -> list[Obje
     """Priority classes and policies. Validation holds in any case; where the API server can mutate,
     what a user would have to write is put in for them.
     """
-    made = [*priority_classes(labels), *counts(enforced, labels)]
+    made = priority_classes(labels)
     for policy in _validating(enforced):
         made += policy_objects(policy, labels)
     if enforced.mutating:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atoll.cluster.client import Object
-from atoll.domain.names import RAY_NAMESPACE
 from atoll.domain.priorities import PRIORITIES
 from atoll.domain.schedulers import VOLCANO, Scheduler
 
@@ -151,18 +150,6 @@ def priority_classes(labels: Mapping[str, str]) -> list[Object]:
         }
         for name, value in PRIORITIES.items()
     ]  # fmt: skip
-
-
-def counts(enforced: Enforced, labels: Mapping[str, str]) -> list[Object]:
-    """A ResourceQuota of objects that only wait for nothing: how many Ray clusters there may be.
-
-    One namespace is enough: where they are counted, a rule keeps them in it.
-    """
-    if "rayclusters" not in enforced.quota:
-        return []
-    meta = {"name": "atoll", "namespace": RAY_NAMESPACE, "labels": dict(labels)}
-    hard = {"count/rayclusters.ray.io": str(enforced.quota["rayclusters"])}
-    return [{"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": hard}}]
 
 
 def text(value: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from atoll.domain.names import RAY_NAMESPACE
 from atoll.domain.quantities import parse_quantity
 from atoll_worker.reconcile.policies.manifests import Enforced, Rule, text
 
@@ -81,12 +80,6 @@ def _total(root: str, resource: str) -> str:
 
 def size_rules(enforced: Enforced) -> Iterator[Rule]:
     """Larger than the whole quota: it would wait for ever. What does not grow is never refused."""
-    if "rayclusters" in enforced.quota:
-        yield Rule(
-            f"request.namespace == {text(RAY_NAMESPACE)}",
-            f"Make it in the namespace {RAY_NAMESPACE}: the quota has a number of Ray clusters, and "
-            "they are counted there.",
-        )
     for resource in _counted(enforced):
         limit, word = enforced.quota[resource], _word(resource)
         asked = f"variables.asked_{word}"

@@ -10,7 +10,6 @@ from atoll.cluster.kinds import (
     MUTATING_POLICY,
     MUTATING_POLICY_BETA,
     PRIORITY_CLASS,
-    RESOURCE_QUOTA,
     VALIDATING_BINDING,
     VALIDATING_POLICY,
     Kind,
@@ -26,10 +25,9 @@ from atoll_worker.reconcile.schedulers.policies import gang_policies, queue_rule
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
-_ALWAYS = (VALIDATING_POLICY, VALIDATING_BINDING, PRIORITY_CLASS, RESOURCE_QUOTA)
+_ALWAYS = (VALIDATING_POLICY, VALIDATING_BINDING, PRIORITY_CLASS)
 _MUTATING = ((MUTATING_POLICY, MUTATING_BINDING), (MUTATING_POLICY_BETA, MUTATING_BINDING_BETA))
-Key = tuple[Kind, str | None, str]
-"""Kind, namespace, name."""
+Key = tuple[Kind, str]
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,11 @@ class Policies(Step):
         return policy_manifests(enforced, labels) + [_served_as(m, seen.mutating) for m in gang]
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
-        wanted = {_key(kind_of(m), m): m for m in self._wanted(scope, seen)}
+        wanted = {(kind_of(m), m["metadata"]["name"]): m for m in self._wanted(scope, seen)}
         changes: list[Change] = [
-            Remove(kind, name, namespace, inside=True)
-            for kind, namespace, name in seen.found
-            if (kind, namespace, name) not in wanted
+            Remove(kind, name, inside=True)
+            for kind, name in seen.found
+            if (kind, name) not in wanted
         ]
         return changes + [
             Put(manifest, inside=True)
@@ -109,8 +107,4 @@ async def _mutating(inside: Cluster, ours: dict[str, str]) -> tuple[str | None, 
 
 
 def _by_key(kind: Kind, items: list[Object]) -> dict[Key, Object]:
-    return {_key(kind, item): item for item in items}
-
-
-def _key(kind: Kind, item: Object) -> Key:
-    return kind, item["metadata"].get("namespace"), item["metadata"]["name"]
+    return {(kind, item["metadata"]["name"]): item for item in items}

@@ -63,8 +63,9 @@ class Quota(Step):
         layers = [
             Layer("the team's ledger", demand(scope.vc.spec.quota), held),
             await self._host_layer(scope),
-            await self._queue_layer(scope),
         ]
+        if scope.vc.spec.mode == "dedicated":
+            layers.append(await self._queue_layer(scope))
         return Seen(tuple(layers), await self._used(scope))
 
     async def _host_layer(self, scope: Scope) -> Layer:
