@@ -17,8 +17,9 @@ from atoll.application.validation import (
     spec_patch,
     stored,
 )
-from atoll.cluster import kinds, reservations
+from atoll.cluster import kinds
 from atoll.cluster.client import Cluster, Object
+from atoll.cluster.quota_trees import entries_of
 from atoll.contract.base import Page
 from atoll.contract.teams import TeamCreate, TeamRead
 from atoll.domain.names import name_problem
@@ -120,7 +121,7 @@ class Teams:
         team = found["metadata"]["name"]
         items = await self._cluster.items(kinds.VIRTUAL_CLUSTER)
         held = {i["metadata"]["name"] for i in items if i["spec"].get("team") == team}
-        held |= {owner_of(key) for key in reservations.entries_of(found)}
+        held |= {owner_of(key) for key in entries_of(found)}
         if held:
             raise ConflictError(
                 f"Team {team!r} still has virtual clusters: {', '.join(sorted(held))}. Delete them "

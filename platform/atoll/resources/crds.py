@@ -62,7 +62,7 @@ def crd(resource: type[Resource]) -> dict[str, Any]:
         part.pop("default", None)
     if resource.RULES:
         properties["spec"]["x-kubernetes-validations"] = _validations(resource.RULES)
-    whole = {"type": "object", "required": ["spec"], "properties": properties}
+    whole: dict[str, Any] = {"type": "object", "required": ["spec"], "properties": properties}
     if resource.OBJECT_RULES:
         whole["x-kubernetes-validations"] = _validations(resource.OBJECT_RULES)
     columns = [{"name": n, "type": t, "jsonPath": p} for n, t, p in resource.COLUMNS]
