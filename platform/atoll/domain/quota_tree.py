@@ -82,14 +82,18 @@ class QuotaTree:
                 raise BrokenTreeError(too_deep([s.name for s in found]))
         return tuple(found)
 
-    def chain_names(self, name: str) -> frozenset[str]:
-        """The team and its ancestors as far as they can be followed; empty when there is no such team."""
-        found: set[str] = set()
+    def reachable(self, name: str) -> tuple[Share, ...]:
+        """The team and its ancestors as far as they can be followed; empty when there is none."""
+        found: dict[str, Share] = {}
         at: str | None = name
         while at is not None and at in self._shares and at not in found:
-            found.add(at)
+            found[at] = self._shares[at]
             at = self._shares[at].parent
-        return frozenset(found)
+        return tuple(found.values())
+
+    def chain_names(self, name: str) -> frozenset[str]:
+        """The names of those that are reachable."""
+        return frozenset(share.name for share in self.reachable(name))
 
     def height(self, name: str) -> int:
         """How many levels there are below it; only for a team whose chain can be followed."""

@@ -12,10 +12,13 @@ import yaml
 from atoll.resources.meta import GROUP, VERSION, Resource
 from atoll.resources.profiles import Profile
 from atoll.resources.quota_requests import QuotaRequest
+from atoll.resources.quota_revisions import QuotaRevision
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
 
-RESOURCES: tuple[type[Resource], ...] = (Team, Profile, VirtualCluster, QuotaRequest)
+RESOURCES: tuple[type[Resource], ...] = (
+    Team, Profile, VirtualCluster, QuotaRequest, QuotaRevision,
+)  # fmt: skip
 _KEPT = (
     "type", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "required",
     "default", "description", "x-kubernetes-preserve-unknown-fields",

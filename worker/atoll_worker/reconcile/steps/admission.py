@@ -4,6 +4,7 @@ from typing import Any
 
 from atoll.cluster.reservations import Held, held
 from atoll.domain.quotas import demand, missing_resources
+from atoll.domain.ray_clusters import lacking
 from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
 from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Reserve, Wait
@@ -55,6 +56,22 @@ class Admission(Step):
         if problem:
             words = f"Profile {spec.profile!r} {problem.text}."
             return Failed(problem.reason, words, permanent=True, who="team owner")
+        return self._spec_refusal(scope)
+
+    def _spec_refusal(self, scope: Scope) -> Failed | None:
+        """What the spec asks for that cannot be, whoever's team it is."""
+        spec = scope.vc.spec
+        if short := lacking(spec.quota, spec.ray_clusters):
+            parts = "; ".join(
+                f"{r}: {need} needed, {has} named" for r, (need, has) in short.items()
+            )
+            return Failed(
+                "QuotaTooSmall",
+                f"spec.quota is less than the Ray clusters of the spec need: {parts}. Make them smaller "
+                "or the quota larger.",
+                permanent=True,
+                who="you",
+            )
         if spec.mode == "shared":
             return Failed(
                 "SharedModeMissing",
