@@ -79,6 +79,7 @@ _NEXT: tuple[tuple[type[AtollError], str], ...] = (
     (UnauthenticatedError, "atoll login URL"),
     (StaleWriteError, "read the object again and repeat the command"),
     (PreconditionError, "read the object again and repeat the command"),
+    (ConfirmationNeededError, "atoll quota set TEAM --limit NAME=AMOUNT, which shows it and asks"),
 )
 _QUIET = frozenset({"instance", "request_id", "next", "title", "preview"})
 
