@@ -150,11 +150,11 @@ async def test_fifty_creates_at_once_never_pass_the_limit_of_any_ancestor(
         team = teams[index % len(teams)]
         async with Cluster.from_file(api_server) as own:
             try:
-                key = await reservations.note(own, team, f"race-{index}", {"cpu": "1"})
+                key = await reservations.note(own, team, f"tree-race-{index}", {"cpu": "1"})
             except QuotaExceededError:
                 return None
-            await own.create(virtual_cluster(f"race-{index}", team, "1"))
-            await reservations.settle(own, team, f"race-{index}", key)
+            await own.create(virtual_cluster(f"tree-race-{index}", team, "1"))
+            await reservations.settle(own, team, f"tree-race-{index}", key)
         return team
 
     looking = asyncio.create_task(look())
@@ -167,16 +167,16 @@ async def test_fifty_creates_at_once_never_pass_the_limit_of_any_ancestor(
     assert highest["red-deep"] <= 5
     # Refused for a moment is allowed, full at the end is not: what is free can be had.
     for index in range(50, 50 + 20 - len(taken)):
-        await reservations.note(cluster, "blue", f"race-{index}", {"cpu": "1"})
+        await reservations.note(cluster, "blue", f"tree-race-{index}", {"cpu": "1"})
     with pytest.raises(QuotaExceededError, match="parent team 'dept'"):
-        await reservations.note(cluster, "blue", "race-last", {"cpu": "1"})
+        await reservations.note(cluster, "blue", "tree-race-last", {"cpu": "1"})
     ledgers = {name: await entries(cluster, name) for name in (*teams,)}
     for team in ("red", "green", "blue", "red-deep"):
         assert set(ledgers[team]) <= set(ledgers["dept"])
     assert set(ledgers["red-deep"]) <= set(ledgers["red"])
     assert len(ledgers["dept"]) == 20
     for index in range(50):
-        await cluster.delete(kinds.VIRTUAL_CLUSTER, f"race-{index}")
+        await cluster.delete(kinds.VIRTUAL_CLUSTER, f"tree-race-{index}")
 
 
 async def test_a_writer_that_dies_between_two_teams_is_swept_or_mended(cluster: Cluster) -> None:

@@ -41,13 +41,14 @@ class QuotaKeeper:
         self._grants = grants
         self._recorded: dict[str, int] = {}
         """Team uid -> the generation that was looked at last."""
+        self._judged: dict[str, tuple[int, object]] = {}
+        """Team uid -> what its conditions were judged by: generation and reserved."""
         self._latest: dict[str, QuotaRevision] = {}
         """Team uid -> its newest revision, as of the last list; spares a list for each team."""
         self._dirty = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._dirty.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(kinds.TEAM, self._team))
             group.create_task(self._follow(kinds.QUOTA_REQUEST, self._request))
@@ -63,9 +64,11 @@ class QuotaKeeper:
                 for item in found:
                     await take(item)
                 pause = 0.2
+                self._dirty.set()
                 async for change, item in self._cluster.watch(kind, since=since):
-                    self._dirty.set()
-                    if change != "DELETED":
+                    if change == "DELETED":
+                        self._dirty.set()
+                    else:
                         await take(item)
             except AtollError as error:
                 log.warning("quota-keeper.broken", kind=kind.kind, error=error.detail)
@@ -77,6 +80,11 @@ class QuotaKeeper:
     async def _team(self, item: Object) -> None:
         """Each state of a team, in the order of the watch: what kubectl did is history too."""
         uid, generation = item["metadata"]["uid"], item["metadata"].get("generation", 0)
+        reserved = (item.get("status") or {}).get("reserved")
+        if self._judged.get(uid) != (generation, reserved):
+            # Whoever writes the status for other reasons, as its use, gives no reason to look.
+            self._judged[uid] = (generation, reserved)
+            self._dirty.set()
         if self._recorded.get(uid) == generation:
             return
         latest = self._latest.pop(uid, None)
@@ -108,11 +116,10 @@ class QuotaKeeper:
         for team in teams:
             told = findings(tree, team["metadata"]["name"], _unreadable(team), known)
             await self._tell(team, told)
-        self._recorded = {
-            uid: generation
-            for uid, generation in self._recorded.items()
-            if any(t["metadata"]["uid"] == uid for t in teams)
-        }
+        there = {team["metadata"]["uid"] for team in teams}
+        for gone in self._recorded.keys() - there:
+            del self._recorded[gone]
+            self._judged.pop(gone, None)
         for request in await self._cluster.items(kinds.QUOTA_REQUEST):
             await self._request(request)
 
@@ -129,8 +136,10 @@ class QuotaKeeper:
             for f in told
             if not f.holds or f.type in old
         ]
-        if [_words(c) for c in new] == [_words(c) for c in old.values()]:
+        ours = {f.type for f in told}
+        if [_words(c) for c in new] == [_words(c) for t, c in old.items() if t in ours]:
             return
+        new += [condition for kind, condition in old.items() if kind not in ours]
         with contextlib.suppress(StaleWriteError):  # the next look comes with that change
             await self._cluster.replace(
                 {**team, "status": {**status, "conditions": new}}, status=True
