@@ -12,7 +12,7 @@ import structlog
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import TEAM
-from atoll.cluster.reservations import limits_of
+from atoll.cluster.quota_trees import limits_of
 from atoll.domain.quantities import add_quantities, parse_quantity
 from atoll.domain.quotas import COUNTED, held_by_owner
 from atoll.domain.usage import free_of
