@@ -112,7 +112,7 @@ class QuotaChanges:
             f"{describe_over(outcome.lines)}. What runs stays, and nothing of it grows until it is "
             f"below the limits. Look at the preview and repeat with ?confirm={outcome.fingerprint}, "
             "choose higher limits, or delete virtual clusters first.",
-            extra={"preview": preview_read(outcome, revision="").dump()},
+            extra={"preview": preview_read(outcome, revision=revision_of(wanted)).dump()},
         )
 
     async def write(self, wanted: Object, author: Authorship) -> Object:
@@ -128,6 +128,11 @@ class QuotaChanges:
             await self._history.record(team)
         except AtollError as error:
             log.warning("quota.unrecorded", team=team["metadata"]["name"], error=error.detail)
+
+
+def revision_of(team: Object) -> str:
+    """The revision of a team's quota: moves with its spec and not with its ledger."""
+    return f"{team['metadata']['uid'][:8]}.{team['metadata'].get('generation', 0)}"
 
 
 def changes_quota(before: Object, wanted: Object) -> bool:

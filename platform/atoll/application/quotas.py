@@ -7,7 +7,13 @@ from decimal import Decimal
 from atoll.application.callers import Caller, may_see
 from atoll.application.idempotency import find_earlier, idempotency, one_at_a_time
 from atoll.application.pages import PageAsk, piece_by
-from atoll.application.quota_changes import QuotaChanges, changes_quota, preview_read, with_quota
+from atoll.application.quota_changes import (
+    QuotaChanges,
+    changes_quota,
+    preview_read,
+    revision_of,
+    with_quota,
+)
 from atoll.application.quota_history import Authorship, QuotaHistory, author
 from atoll.application.revisions import Expected
 from atoll.application.validation import can_exist, invalid, stored
@@ -171,11 +177,6 @@ class Quotas:
         if found is None:
             raise NotFoundError(f"There is no team {name!r}, or you may not see it")
         return found
-
-
-def revision_of(team: Object) -> str:
-    """The revision of a team's quota: moves with its spec and not with its ledger."""
-    return f"{team['metadata']['uid'][:8]}.{team['metadata'].get('generation', 0)}"
 
 
 def _check_revision(team: Object, expected: Expected) -> None:
