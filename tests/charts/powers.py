@@ -19,6 +19,8 @@ ALLOWED: dict[str, Asked] = {
     "atoll-api": [
         *((_ALL, resource, "") for resource in _OWN),
         ("get update patch", "teams/status.atoll.dev", ""),
+        ("get update patch", "quotarequests/status.atoll.dev", ""),
+        ("get list watch create", "quotarevisions.atoll.dev", ""),
         ("get list", "nodes", ""),
     ],
     "atoll-gateway": [
@@ -108,6 +110,7 @@ DENIED: dict[str, Asked] = {
         ("get list", "namespaces", ""),
         ("get", "leases.coordination.k8s.io", "system"),
         ("watch patch", "nodes", ""),
+        ("update patch delete", "quotarevisions.atoll.dev", ""),
     ],
     "atoll-gateway": [
         *_FOR_NOBODY,

@@ -175,9 +175,14 @@ def test_the_api_has_exactly_these_powers() -> None:
         for resource in ("teams", "profiles", "virtualclusters", "quotarequests")
         for verb in ("get", "list", "watch", "create", "update", "patch", "delete")
     }
-    ledger = {("atoll.dev", "teams/status", verb) for verb in ("get", "update", "patch")}
+    told = {
+        ("atoll.dev", resource, verb)
+        for resource in ("teams/status", "quotarequests/status")
+        for verb in ("get", "update", "patch")
+    }
+    history = {("atoll.dev", "quotarevisions", verb) for verb in ("get", "list", "watch", "create")}
     nodes = {("", "nodes", "get"), ("", "nodes", "list")}
-    assert powers(rules(rendered, "api")) == own | ledger | nodes
+    assert powers(rules(rendered, "api")) == own | told | history | nodes
     bound = [
         b["metadata"]["name"]
         for b in [*rendered.of("RoleBinding"), *rendered.of("ClusterRoleBinding")]

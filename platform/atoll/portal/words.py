@@ -116,6 +116,8 @@ REASONS: dict[str, str] = {
     "ProfileMissing": "The profile does not exist",
     "NamespaceTaken": "The host has a namespace of that name that is not ours",
     "ValuesRefused": "A value of the vcluster chart is not open to teams",
+    "QuotaTooSmall": "Its quota is less than its Ray clusters need",
+    "TeamTreeBroken": "The team's parents make no tree",
     "QuotaNotNamed": "Its quota leaves out what the team limits",
     "StoredInvalid": "It, its team or its profile is stored with something wrong",
     "SharedModeMissing": "Shared mode is not there yet",

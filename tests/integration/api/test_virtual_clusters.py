@@ -81,7 +81,15 @@ def test_quota_refusal_has_every_number(api: httpx2.Client, make_team: MakeTeam)
     problem = answer.json()
     assert problem["code"] == "quota_exceeded"
     assert problem["shortages"] == [
-        {"resource": "cpu", "asked": "2", "free": "1", "limit": "4", "held": {"holder": "3"}}
+        {
+            "resource": "cpu",
+            "asked": "2",
+            "free": "1",
+            "limit": "4",
+            "held": {"holder": "3"},
+            "team": "",
+            "kept": "0",
+        }
     ]
     assert problem["errors"][0]["pointer"] == "/spec/quota/cpu"
     assert "admin" in problem["detail"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from atoll.domain.quota_tree import BrokenTreeError
 from atoll.errors import (
     AtollError,
     ForbiddenError,
@@ -80,6 +81,8 @@ def failure(error: Exception) -> Failed | Wait:
             return Failed(error.reason, error.detail, delay=error.delay)
         case QuotaExceededError():
             return Failed("QuotaExceeded", error.detail, permanent=True, who="admin")
+        case BrokenTreeError():
+            return Failed("TeamTreeBroken", error.detail, permanent=True, who="admin")
         case StaleWriteError():
             return Failed("ChangedMeanwhile", error.detail, delay=0.2)
         case ForbiddenError() | InvalidError() if "atoll-fence" in error.detail:

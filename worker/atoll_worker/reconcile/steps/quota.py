@@ -15,7 +15,7 @@ from atoll.cluster.kinds import (
     Kind,
     kind_of,
 )
-from atoll.cluster.reservations import entries_of
+from atoll.cluster.quota_trees import entries_of
 from atoll.domain.names import queue_name
 from atoll.domain.quantities import add_quantities
 from atoll.domain.queue_shares import differences
