@@ -47,9 +47,12 @@ def virtual_cluster_read(
 ) -> VirtualClusterRead:
     """A virtual cluster, with the operation of its present generation unless another is named."""
     operation = operation_id or found.operation_id
+    status = found.status
+    if found.deleting:  # so from the moment it was asked for, not from a worker's first look
+        status = status.model_copy(update={"phase": "Deleting"})
     return VirtualClusterRead(
         **envelope(found.metadata),
         spec=found.spec,
-        status=found.status,
+        status=status,
         operation=OperationRef(id=operation, href=operation_href(operation), warning=warning),
     )
