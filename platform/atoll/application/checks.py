@@ -7,7 +7,13 @@ from decimal import Decimal
 from atoll.application.validation import pointer
 from atoll.domain.names import name_problem
 from atoll.domain.quantities import parse_quantity
-from atoll.domain.quotas import COUNTED, amount_text, missing_resources, resource_problem
+from atoll.domain.quotas import (
+    COUNTED,
+    amount_text,
+    lacking_in_shared_mode,
+    missing_resources,
+    resource_problem,
+)
 from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
 from atoll.domain.versions import Running, find_step_problems
@@ -48,14 +54,20 @@ def _quota_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
             yield FieldProblem(where, "cannot be set; every virtual cluster counts as one")
         elif problem := resource_problem(resource):
             yield FieldProblem(where, problem)
+    for resource in lacking_in_shared_mode(spec.quota) if spec.mode == "shared" else ():
+        yield FieldProblem(
+            pointer("spec", "quota", resource),
+            "is missing; without an amount a shared virtual cluster could fill the host's nodes, so "
+            f"say how much {resource} it may use",
+        )
 
 
 def _replica_set_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
-    if spec.mode == "shared":
+    if spec.mode == "shared" and spec.replica_sets:
         yield FieldProblem(
-            "/spec/mode", "shared virtual clusters are not there yet; use mode \"dedicated\" and "
-            "give it nodes by spec.replicaSets",
-        )  # fmt: skip
+            "/spec/replicaSets",
+            'a shared virtual cluster owns no nodes; leave it out, or use mode "dedicated"',
+        )
     for template, count in spec.replica_sets.items():
         if count < 0:
             yield FieldProblem(
