@@ -1,7 +1,7 @@
 """What each account of the platform can and cannot do: (verbs, [name:]resource[/subresource][.group], place).
 
-Places: "" everywhere, system (the platform's namespace), access (the gateway's credentials), tenant (one
-virtual cluster's), kube-system.
+Places: "" everywhere, system (the platform's namespace), access (the gateway's credentials), mirror (the
+gang mirror's), tenant (one virtual cluster's), kube-system.
 """
 
 Asked = list[tuple[str, str, str]]
@@ -33,6 +33,12 @@ ALLOWED: dict[str, Asked] = {
         ("list watch", "statefulsets.apps", ""),
         ("list watch", "resourcequotas", ""),
         ("list delete", "leases.coordination.k8s.io", "system"),
+        # The gang mirror.
+        (_ALL, "podgroups.scheduling.volcano.sh", "tenant"),
+        ("list watch", "queues.scheduling.volcano.sh", ""),
+        ("get patch", "atoll-gangs:configmaps", "tenant"),
+        ("get list watch", "secrets", "mirror"),
+        ("get create update", "gang-mirror:leases.coordination.k8s.io", "system"),
         ("get list", "teams.atoll.dev", ""),
         ("update", "teams/status.atoll.dev", ""),
     ],
@@ -46,6 +52,7 @@ ALLOWED: dict[str, Asked] = {
         (_ALL, "namespaces", ""),
         (_ALL, "leases.coordination.k8s.io", "system"),
         ("get create update patch delete", "secrets", "access"),
+        ("get create update patch delete", "secrets", "mirror"),
         *(
             (_ALL, resource, "tenant")
             for resource in (
@@ -53,7 +60,6 @@ ALLOWED: dict[str, Asked] = {
                 "resourcequotas", "limitranges", "statefulsets.apps", "deployments.apps",
                 "networkpolicies.networking.k8s.io", "roles.rbac.authorization.k8s.io",
                 "rolebindings.rbac.authorization.k8s.io", "poddisruptionbudgets.policy",
-                "podgroups.scheduling.volcano.sh",
             )
         ),
         (_ALL, "clusterroles.rbac.authorization.k8s.io", ""),
@@ -123,8 +129,11 @@ DENIED: dict[str, Asked] = {
     "atoll-follower": [
         *_FOR_NOBODY,
         *(entry for entry in _NO_HOST if entry[1] != "leases.coordination.k8s.io"),
-        ("get create update patch", "leases.coordination.k8s.io", "system"),
+        ("get update patch", "leases.coordination.k8s.io", "system"),
         (_ALL, "leases.coordination.k8s.io", "kube-system"),
+        (_WRITE, "secrets", "mirror"),
+        (_WRITE, "queues.scheduling.volcano.sh", ""),
+        ("create update", "configmaps", "tenant"),
         ("get", "access-lab:secrets", "access"),
         (_WRITE, "virtualclusters.atoll.dev", ""),
         ("update patch", "teams.atoll.dev", ""),

@@ -42,6 +42,11 @@ class Watcher:
             group.create_task(self._follow(STATEFUL_SET, ours, _label))
             group.create_task(self._follow(RESOURCE_QUOTA, ours, _quota, paced=True))
 
+    async def tell(self, name: str) -> None:
+        """One hint at a virtual cluster, for a change that somebody else has seen."""
+        worker_metrics.hint("watch")
+        await self._dispatch.send("VirtualCluster", name, 0)
+
     async def _follow(
         self,
         kind: Kind,

@@ -5,7 +5,12 @@ from collections.abc import Iterable
 
 from atoll.application.validation import pointer
 from atoll.domain.names import name_problem
-from atoll.domain.quotas import COUNTED, missing_resources, resource_problem
+from atoll.domain.quotas import (
+    COUNTED,
+    lacking_in_shared_mode,
+    missing_resources,
+    resource_problem,
+)
 from atoll.domain.ray_clusters import lacking
 from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
@@ -47,14 +52,20 @@ def _quota_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
             yield FieldProblem(where, "cannot be set; every virtual cluster counts as one")
         elif problem := resource_problem(resource):
             yield FieldProblem(where, problem)
+    for resource in lacking_in_shared_mode(spec.quota) if spec.mode == "shared" else ():
+        yield FieldProblem(
+            pointer("spec", "quota", resource),
+            "is missing; without an amount a shared virtual cluster could fill the host's nodes, so "
+            f"say how much {resource} it may use",
+        )
 
 
 def _replica_set_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
-    if spec.mode == "shared":
+    if spec.mode == "shared" and spec.replica_sets:
         yield FieldProblem(
-            "/spec/mode", "shared virtual clusters are not there yet; use mode \"dedicated\" and "
-            "give it nodes by spec.replicaSets",
-        )  # fmt: skip
+            "/spec/replicaSets",
+            'a shared virtual cluster owns no nodes; leave it out, or use mode "dedicated"',
+        )
     for template, count in spec.replica_sets.items():
         if count < 0:
             yield FieldProblem(

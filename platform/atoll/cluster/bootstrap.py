@@ -1,4 +1,4 @@
-"""What the host needs once: our custom resources, two namespaces, and the host's policies."""
+"""What the host needs once: our custom resources, namespaces, and the host's policies."""
 
 import asyncio
 from pathlib import Path
@@ -14,19 +14,24 @@ from atoll.resources.meta import API_VERSION
 from atoll.settings import Settings
 
 _FILES = Path(__file__).parents[3] / "helm" / "atoll" / "files"
-POLICIES = (_FILES / "host-policies.yaml", _FILES / "tenant-pods.yaml")
-"""The fence, and what pods of teams may be."""
-_SERVED_SECONDS = 20.0
+POLICIES = (
+    _FILES / "host-policies.yaml",
+    _FILES / "tenant-pods.yaml",
+    _FILES / "shared-mode.yaml",
+)
+"""The fence, what pods of teams may be, and what shared mode adds."""
+_SERVED_SECONDS, _GONE_SECONDS = 20.0, 60.0
 
 
 async def install(cluster: Cluster, settings: Settings) -> None:
     """Apply what differs and wait until the API serves our resources.
 
-    Raises UnavailableError when it does not within 20 s.
+    Raises UnavailableError when it does not within 20 s, or when a namespace is being removed for a minute.
     """
     for resource in RESOURCES:
         await _ensure(cluster, crd(resource))
-    for name in (settings.namespace, settings.access_namespace):
+    for name in (settings.namespace, settings.access_namespace, settings.mirror_namespace):
+        await _wait_gone(cluster, name)
         await _ensure(
             cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         )
@@ -43,6 +48,21 @@ async def _ensure(cluster: Cluster, manifest: Object) -> None:
     found = await cluster.find(kind_of(manifest), manifest["metadata"]["name"])
     if not says(found, manifest):
         await cluster.apply(manifest)
+
+
+async def _wait_gone(cluster: Cluster, namespace: str) -> None:
+    """Until a namespace that an earlier platform's removal took away is away, if there is one."""
+    deadline = asyncio.get_running_loop().time() + _GONE_SECONDS
+    while True:
+        found = await cluster.find(NAMESPACE, namespace)
+        if found is None or not found["metadata"].get("deletionTimestamp"):
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            raise UnavailableError(
+                f"Namespace {namespace} of an earlier platform is still being removed; try again when "
+                f"`kubectl get namespace {namespace}` no longer finds it"
+            )
+        await asyncio.sleep(0.3)
 
 
 async def _wait_served(cluster: Cluster) -> None:
@@ -69,5 +89,5 @@ async def uninstall(cluster: Cluster, settings: Settings) -> None:
             await cluster.delete(CRD, f"{resource.PLURAL}.atoll.dev")
         except NotFoundError:
             continue
-    for name in (settings.namespace, settings.access_namespace):
+    for name in (settings.namespace, settings.access_namespace, settings.mirror_namespace):
         await cluster.delete(NAMESPACE, name)

@@ -142,6 +142,14 @@ def missing_resources(limits: Amounts, quota: Amounts) -> list[str]:
     return sorted(set(limits) - set(quota) - {COUNTED})
 
 
+def lacking_in_shared_mode(quota: Amounts) -> list[str]:
+    """Resources that a shared virtual cluster must name an amount of above zero, and does not.
+
+    It has no nodes of its own that would bound it, and to the gang scheduler zero is no bound.
+    """
+    return [name for name in ("cpu", "memory") if not parse_quantity(quota.get(name, "0"))]
+
+
 def expired_keys(ledger: Ledger, now: float, patience: float) -> list[str]:
     """Changes that have been under way for longer than `patience` seconds: their writer is gone."""
     return [k for k in ledger if (since := pending_since(k)) is not None and now - since > patience]

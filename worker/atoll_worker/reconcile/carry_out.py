@@ -1,15 +1,23 @@
 """Does what a plan says. The only place of the reconciler that writes."""
 
 import base64
+import contextlib
 from typing import Any
 
 from atoll.cluster import reservations
 from atoll.cluster.client import Object
-from atoll.domain.names import ANNOTATION_FENCE, LABEL_VIRTUAL_CLUSTER
+from atoll.cluster.leases import HeldByOtherError, WriterLease, holder
+from atoll.domain.names import (
+    ANNOTATION_FENCE,
+    FIELD_MANAGER,
+    LABEL_MANAGED,
+    LABEL_VIRTUAL_CLUSTER,
+)
 from atoll_worker.reconcile.outcome import (
     Change,
     Evict,
     Install,
+    InstallForAll,
     Mint,
     Patch,
     Put,
@@ -35,21 +43,46 @@ async def carry_out(change: Change, scope: Scope) -> None:
             await cluster.delete(kind, name, namespace)
         case Evict(pod, namespace):
             await cluster.evict(pod, namespace)
-        case Install(release, namespace, chart, values):
-            file = await scope.inside_file() if inside else scope.host_kubeconfig
-            await scope.releases.install(cluster, file, release, namespace, chart, values)
-        case Uninstall(release, namespace):
-            file = await scope.inside_file() if inside else scope.host_kubeconfig
-            await scope.releases.uninstall(cluster, file, release, namespace)
+        case Install() | Uninstall():
+            await _release(change, scope)
+        case InstallForAll(install, lease):
+            await _install_for_all(install, lease, scope)
         case Reserve():
             await _reserve(change, scope)
         case Mint():
             await _mint(change, scope)
 
 
+async def _release(change: Install | Uninstall, scope: Scope) -> None:
+    inside = change.inside
+    cluster = await scope.inside() if inside else scope.host
+    file = await scope.inside_file() if inside else scope.host_kubeconfig
+    where = change.release, change.namespace
+    if isinstance(change, Uninstall):
+        await scope.releases.uninstall(cluster, file, *where)
+    else:
+        await scope.releases.install(cluster, file, *where, change.chart, change.values)
+
+
 async def _reserve(change: Reserve, scope: Scope) -> None:
     settle = reservations.release if change.quota is None else reservations.ensure
     await settle(scope.host, change.team, change.virtual_cluster)
+
+
+async def _install_for_all(install: Install, lease: str, scope: Scope) -> None:
+    """Nothing when another worker is at it. The mark on the namespace tells `atoll down` whose it is;
+    no virtual cluster's name and fence are on it, for it outlives them all.
+    """
+    settings = scope.settings
+    writer = WriterLease(scope.host, settings.namespace, lease, holder(), settings.lease_seconds)
+    with contextlib.suppress(HeldByOtherError):
+        async with writer.held():
+            meta = {"name": install.namespace, "labels": {LABEL_MANAGED: FIELD_MANAGER}}
+            await scope.host.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+            await scope.releases.install(
+                scope.host, scope.host_kubeconfig, install.release, install.namespace,
+                install.chart, install.values,
+            )  # fmt: skip
 
 
 def _stamped(manifest: Object, scope: Scope) -> Object:
@@ -77,10 +110,10 @@ async def _mint(mint: Mint, scope: Scope) -> None:
         "token": _b64(answer["token"]),
         "expires_at": _b64(answer["expirationTimestamp"]),
     }
-    labels = {**scope.labels("access"), "atoll.dev/uid": scope.vc.metadata.uid}
+    labels = {**scope.labels(mint.step), "atoll.dev/uid": scope.vc.metadata.uid}
     meta: dict[str, Any] = {
         "name": mint.secret,
-        "namespace": scope.settings.access_namespace,
+        "namespace": mint.place,
         "labels": labels,
         "annotations": {"atoll.dev/expires-at": answer["expirationTimestamp"]},
     }

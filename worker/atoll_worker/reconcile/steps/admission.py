@@ -3,10 +3,11 @@
 from typing import Any
 
 from atoll.cluster.reservations import Held, held
-from atoll.domain.quotas import demand, missing_resources
+from atoll.domain.quotas import demand, lacking_in_shared_mode, missing_resources
 from atoll.domain.ray_clusters import lacking
 from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
+from atoll.resources.virtual_clusters import VirtualClusterSpec
 from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Reserve, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -72,13 +73,9 @@ class Admission(Step):
                 permanent=True,
                 who="you",
             )
-        if spec.mode == "shared":
-            return Failed(
-                "SharedModeMissing",
-                "Shared virtual clusters are not there yet. Use mode dedicated and spec.replicaSets.",
-                permanent=True,
-                who="you",
-            )
+        shared = _refused_in_shared_mode(spec) if spec.mode == "shared" else None
+        if shared:
+            return shared
         refused = find_value_problems(spec.values)
         if refused:
             first = refused[0]
@@ -114,6 +111,20 @@ class Admission(Step):
         if left.anywhere:
             return Wait("GivingBack", "The reservation is still there")
         return Done("Given back")
+
+
+def _refused_in_shared_mode(spec: VirtualClusterSpec) -> Failed | None:
+    lacking = lacking_in_shared_mode(spec.quota)
+    if lacking:
+        words = (
+            f"A shared virtual cluster needs an amount of {' and '.join(lacking)} in spec.quota; "
+            "without one it could fill the host's nodes."
+        )
+        return Failed("QuotaNeeded", words, permanent=True, who="you")
+    if spec.replica_sets:
+        words = "A shared virtual cluster owns no nodes. Leave spec.replicaSets out."
+        return Failed("NodesNotOwned", words, permanent=True, who="you")
+    return None
 
 
 def _missing(reason: str, text: str) -> Failed:

@@ -15,7 +15,7 @@ from atoll.cluster.kinds import (
     Kind,
     kind_of,
 )
-from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, queue_name
+from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, host_queue, queue_name
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
 from atoll_worker.reconcile.policies.everything import policy_manifests
@@ -59,8 +59,9 @@ class Policies(Step):
     def _wanted(self, scope: Scope, seen: Seen) -> list[Object]:
         spec, facts = scope.vc.spec, adapter_of(scope.versions).facts
         queue, labels = queue_name(spec.team), scope.labels(self.name)
+        pods = host_queue(scope.vc.name) if spec.mode == "shared" else ""
         enforced = Enforced(
-            queue, scope.vc.name, queue_rule(facts, queue), spec.quota, facts, seen.mutating
+            queue, scope.vc.name, queue_rule(facts, queue), spec.quota, facts, seen.mutating, pods
         )
         gang = gang_policies(facts, queue, labels, mutate=seen.mutating is not None)
         return policy_manifests(enforced, labels) + [_served_as(m, seen.mutating) for m in gang]
