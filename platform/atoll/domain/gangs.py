@@ -8,7 +8,6 @@ bears the same name, and all virtual namespaces of one virtual cluster share the
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from atoll.domain.names import (
@@ -24,13 +23,13 @@ from atoll.domain.names import (
     host_namespace,
     host_queue,
 )
-from atoll.domain.quantities import format_quantity, is_binary, parse_quantity
+from atoll.domain.quantities import parse_quantity
+from atoll.domain.queue_shares import queue_share
 
 Object = dict[str, Any]
 GROUP_NAME = "scheduling.k8s.io/group-name"
 NAME_TAKEN = "NameTaken"
 _COPIED = ("minMember", "minTaskMember", "minResources")
-_GRAIN = Decimal("0.001")
 _BROUGHT_BACK = ("phase", "running", "succeeded", "failed")
 
 
@@ -159,13 +158,7 @@ def queue_spec(
     gains nothing by cutting its quota into more virtual clusters.
     """
     cap = capability(quota)
-    share: dict[str, str] = {}
-    for name, amount in cap.items():
-        limit = parse_quantity(limits.get(name, "0"))
-        if name in guaranteed and limit > 0:
-            part = parse_quantity(guaranteed[name]) * parse_quantity(amount) / limit
-            part = part.quantize(_GRAIN if name == "cpu" else Decimal(1), ROUND_DOWN)
-            share[name] = format_quantity(part, binary=is_binary(name))
+    share = queue_share(cap, limits, guaranteed).guarantee
     weight = max(1, min(65535, int(parse_quantity(cap.get("cpu", "1")))))
     spec: Object = {"weight": weight, "reclaimable": False, "capability": cap}
     return {**spec, "guarantee": {"resource": share}} if share else spec
