@@ -8,7 +8,7 @@ import yaml
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import CRD, NAMESPACE, kind_of
-from atoll.errors import NotFoundError, UnavailableError
+from atoll.errors import ConflictError, NotFoundError, UnavailableError
 from atoll.resources.crds import RESOURCES, crd
 from atoll.resources.meta import API_VERSION
 from atoll.settings import Settings
@@ -17,12 +17,14 @@ _FILES = Path(__file__).parents[3] / "helm" / "atoll" / "files"
 POLICIES = (_FILES / "host-policies.yaml", _FILES / "tenant-pods.yaml")
 """The fence, and what pods of teams may be."""
 _SERVED_SECONDS = 20.0
+_GOING_SECONDS = 60.0
 
 
 async def install(cluster: Cluster, settings: Settings) -> None:
     """Apply what differs and wait until the API serves our resources.
 
-    Raises UnavailableError when it does not within 20 s.
+    Raises UnavailableError when it does not within 20 s, ConflictError when something of an earlier
+    installation is still being deleted after a minute.
     """
     for resource in RESOURCES:
         await _ensure(cluster, crd(resource))
@@ -40,7 +42,15 @@ def _policies() -> list[Object]:
 
 
 async def _ensure(cluster: Cluster, manifest: Object) -> None:
-    found = await cluster.find(kind_of(manifest), manifest["metadata"]["name"])
+    kind, name = kind_of(manifest), manifest["metadata"]["name"]
+    found = await cluster.find(kind, name)
+    # One of an earlier installation may still be going; applied to, it would go all the same.
+    deadline = asyncio.get_running_loop().time() + _GOING_SECONDS
+    while found and found["metadata"].get("deletionTimestamp"):
+        if asyncio.get_running_loop().time() > deadline:
+            raise ConflictError(f"{kind.kind} {name} is being deleted; try again when it is gone.")
+        await asyncio.sleep(0.2)
+        found = await cluster.find(kind, name)
     if not says(found, manifest):
         await cluster.apply(manifest)
 
