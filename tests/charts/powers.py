@@ -30,6 +30,7 @@ ALLOWED: dict[str, Asked] = {
         ("get list watch", "virtualclusters.atoll.dev", ""),
         ("list watch", "statefulsets.apps", ""),
         ("list watch", "resourcequotas", ""),
+        ("list watch", "services", ""),
         ("list delete", "leases.coordination.k8s.io", "system"),
         ("get list", "teams.atoll.dev", ""),
         ("update", "teams/status.atoll.dev", ""),
