@@ -4,15 +4,18 @@ import base64
 from typing import Any
 
 from atoll.cluster import reservations
-from atoll.cluster.client import Object
+from atoll.cluster.client import Cluster, Object
 from atoll.domain.names import ANNOTATION_FENCE, LABEL_VIRTUAL_CLUSTER
 from atoll_worker.reconcile.outcome import (
     Change,
+    DropKeys,
     Evict,
     Install,
+    MarkOrphans,
     Mint,
     Patch,
     Put,
+    PutStoreUsers,
     Remove,
     Reserve,
     Uninstall,
@@ -35,16 +38,36 @@ async def carry_out(change: Change, scope: Scope) -> None:
             await cluster.delete(kind, name, namespace)
         case Evict(pod, namespace):
             await cluster.evict(pod, namespace)
-        case Install(release, namespace, chart, values):
-            file = await scope.inside_file() if inside else scope.host_kubeconfig
-            await scope.releases.install(cluster, file, release, namespace, chart, values)
-        case Uninstall(release, namespace):
-            file = await scope.inside_file() if inside else scope.host_kubeconfig
-            await scope.releases.uninstall(cluster, file, release, namespace)
+        case Install() | Uninstall():
+            await _by_helm(change, cluster, scope)
         case Reserve():
             await _reserve(change, scope)
         case Mint():
             await _mint(change, scope)
+        case PutStoreUsers() | MarkOrphans() | DropKeys():
+            await _in_store(change, scope)
+
+
+async def _by_helm(change: Install | Uninstall, cluster: Cluster, scope: Scope) -> None:
+    """One release, on the host or inside."""
+    file = await scope.inside_file() if change.inside else scope.host_kubeconfig
+    match change:
+        case Install(release, namespace, chart, values):
+            await scope.releases.install(cluster, file, release, namespace, chart, values)
+        case Uninstall(release, namespace):
+            await scope.releases.uninstall(cluster, file, release, namespace)
+
+
+async def _in_store(change: PutStoreUsers | MarkOrphans | DropKeys, scope: Scope) -> None:
+    """One change in the virtual cluster's Redis."""
+    store = await scope.gcs_store()
+    match change:
+        case PutStoreUsers(users, gone):
+            await store.put_users(users, gone)
+        case MarkOrphans(marked, found_again):
+            await store.mark_orphans(marked, found_again)
+        case DropKeys(storage_namespaces):
+            await store.drop_keys(storage_namespaces)
 
 
 async def _reserve(change: Reserve, scope: Scope) -> None:
