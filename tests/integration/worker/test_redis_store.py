@@ -1,5 +1,6 @@
 """The users and keys of Ray heads, in a real Redis."""
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -10,6 +11,8 @@ from atoll.domain.gcs_store import StoreUser, password_hash
 from atoll.errors import TemporaryError
 from atoll_worker.adapters.redis_store import RedisStore
 from atoll_worker.reconcile.ports import Instance, KnownUsers
+from charts.rendering import render
+from charts.three_redis import PASSWORD, Three
 
 ADMIN = "the-administrators"
 ONE = StoreUser("ray/raycluster-one-redis", password_hash("one"), frozenset({"u1"}))
@@ -92,3 +95,32 @@ async def test_trouble_names_its_cause(instance: Instance) -> None:
     with pytest.raises(TemporaryError) as silent:
         await RedisStore([Instance("redis-0", "127.0.0.1", 1)], ADMIN).users()
     assert silent.value.reason == "RedisUnreachable"
+
+
+async def test_three_pods_and_their_sentinels_know_every_user_and_one_may_be_silent(
+    tmp_path: Path,
+) -> None:
+    three = Three(render("tenant", "three"), tmp_path)
+    pods = [f"{kind}-{n}" for kind in ("redis", "sentinel") for n in (0, 1, 2)]
+    try:
+        for pod in pods:
+            three.start(pod)
+        three.all_ready()
+        instances = [
+            Instance(pod, three.address(pod), three.sentinel_port, sentinel=True)
+            if pod.startswith("sentinel")
+            else Instance(pod, three.address(pod), three.port)
+            for pod in pods
+        ]
+        store = RedisStore(instances, PASSWORD)
+        await store.put_users([ONE], [])
+        assert [known.right(ONE) for known in await store.users()] == [True] * 6
+        assert three.ask("redis-0", "hset", "RAYu1@KV", "a", "1") == "1"
+        three.kill("redis-1")
+        three.kill("sentinel-2")
+        assert [known.right(ONE) for known in await store.users()] == [True] * 4
+        assert await store.drop_keys(["u1"]) == 1
+        await store.put_users([], [ONE.name])
+        assert [known.users for known in await store.users()] == [{}] * 4
+    finally:
+        three.stop()
