@@ -31,7 +31,7 @@ while [ ! -s /run/redis/sentinel.conf ]; do
     printf 'sentinel announce-ip %s\nsentinel myid %s\n' "$POD_IP" "$identity"
     printf 'sentinel monitor gcs %s 6379 2\n' "$primary"
     printf 'sentinel auth-pass gcs %s\nsentinel sentinel-pass %s\n' "$REDISCLI_AUTH" "$REDISCLI_AUTH"
-    printf 'sentinel down-after-milliseconds gcs 3000\n'
+    printf 'sentinel down-after-milliseconds gcs 5000\n'
     printf 'sentinel failover-timeout gcs 15000\nsentinel parallel-syncs gcs 2\n'
   } > /run/redis/sentinel.new
   mv /run/redis/sentinel.new /run/redis/sentinel.conf
