@@ -63,6 +63,8 @@ class Tenant:
         until(lambda: "redisAddress" in answer(wrong), "the validation is in force", 60)
         if mutate:
             until(lambda: answer({}) == "", "the mutation is in force", 60)
+        else:
+            until(lambda: "redisAddress" in answer({}), "no mutation is left in force", 60)
 
     def _answer(self, manifest: Object) -> str:
         """The refusal, or nothing."""
