@@ -7,7 +7,8 @@
     ├── NotFoundError           404
     ├── ConflictError           409  the name is taken, the state does not allow it
     │   ├── QuotaExceededError  409  more than the limit; carries the numbers
-    │   └── StaleWriteError     409  somebody else wrote first; read again
+    │   ├── StaleWriteError     409  somebody else wrote first; read again
+    │   └── ConfirmationNeededError 409  it would put a team over its quota; carries the preview
     ├── PreconditionError       412  If-Match names another revision
     ├── PreconditionMissingError 428
     ├── TooLargeError           413  more bytes than are read here; carries limit and size
@@ -116,6 +117,12 @@ class StaleWriteError(ConflictError):
     """The object was changed by somebody else since it was read."""
 
     code, title = "stale_write", "Somebody else changed it first"
+
+
+class ConfirmationNeededError(ConflictError):
+    """More would be reserved than the new limits allow; whoever wants that confirms the preview."""
+
+    code, title = "confirmation_needed", "It would put the team over its quota"
 
 
 class PreconditionError(AtollError):

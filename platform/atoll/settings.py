@@ -107,6 +107,11 @@ class Settings(BaseSettings):
         """Address blocks, each in its usual form; ValueError names one that is none."""
         return ",".join(str(ip_network(b.strip())) for b in text.split(",") if b.strip())
 
+    @property
+    def mirror_namespace(self) -> str:
+        """Host namespace of the gang mirror's short-lived tenant credentials, apart from the gateway's."""
+        return f"{self.access_namespace}-mirror"
+
     def admin_token_value(self) -> str | None:
         """The admin token from the setting or its file."""
         if self.admin_token:

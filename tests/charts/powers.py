@@ -1,7 +1,7 @@
 """What each account of the platform can and cannot do: (verbs, [name:]resource[/subresource][.group], place).
 
-Places: "" everywhere, system (the platform's namespace), access (the gateway's credentials), tenant (one
-virtual cluster's), kube-system.
+Places: "" everywhere, system (the platform's namespace), access (the gateway's credentials), mirror (the
+gang mirror's), tenant (one virtual cluster's), kube-system.
 """
 
 Asked = list[tuple[str, str, str]]
@@ -19,6 +19,8 @@ ALLOWED: dict[str, Asked] = {
     "atoll-api": [
         *((_ALL, resource, "") for resource in _OWN),
         ("get update patch", "teams/status.atoll.dev", ""),
+        ("get update patch", "quotarequests/status.atoll.dev", ""),
+        ("get list watch create", "quotarevisions.atoll.dev", ""),
         ("get list", "nodes", ""),
     ],
     "atoll-gateway": [
@@ -32,6 +34,12 @@ ALLOWED: dict[str, Asked] = {
         ("list watch", "resourcequotas", ""),
         ("list watch", "services", ""),
         ("list delete", "leases.coordination.k8s.io", "system"),
+        # The gang mirror.
+        (_ALL, "podgroups.scheduling.volcano.sh", "tenant"),
+        ("list watch", "queues.scheduling.volcano.sh", ""),
+        ("get patch", "atoll-gangs:configmaps", "tenant"),
+        ("get list watch", "secrets", "mirror"),
+        ("get create update", "gang-mirror:leases.coordination.k8s.io", "system"),
         ("get list", "teams.atoll.dev", ""),
         ("update", "teams/status.atoll.dev", ""),
     ],
@@ -45,6 +53,7 @@ ALLOWED: dict[str, Asked] = {
         (_ALL, "namespaces", ""),
         (_ALL, "leases.coordination.k8s.io", "system"),
         ("get create update patch delete", "secrets", "access"),
+        ("get create update patch delete", "secrets", "mirror"),
         *(
             (_ALL, resource, "tenant")
             for resource in (
@@ -52,7 +61,6 @@ ALLOWED: dict[str, Asked] = {
                 "resourcequotas", "limitranges", "statefulsets.apps", "deployments.apps",
                 "networkpolicies.networking.k8s.io", "roles.rbac.authorization.k8s.io",
                 "rolebindings.rbac.authorization.k8s.io", "poddisruptionbudgets.policy",
-                "podgroups.scheduling.volcano.sh",
             )
         ),
         (_ALL, "clusterroles.rbac.authorization.k8s.io", ""),
@@ -109,6 +117,7 @@ DENIED: dict[str, Asked] = {
         ("get list", "namespaces", ""),
         ("get", "leases.coordination.k8s.io", "system"),
         ("watch patch", "nodes", ""),
+        ("update patch delete", "quotarevisions.atoll.dev", ""),
     ],
     "atoll-gateway": [
         *_FOR_NOBODY,
@@ -121,8 +130,11 @@ DENIED: dict[str, Asked] = {
     "atoll-follower": [
         *_FOR_NOBODY,
         *(entry for entry in _NO_HOST if entry[1] != "leases.coordination.k8s.io"),
-        ("get create update patch", "leases.coordination.k8s.io", "system"),
+        ("get update patch", "leases.coordination.k8s.io", "system"),
         (_ALL, "leases.coordination.k8s.io", "kube-system"),
+        (_WRITE, "secrets", "mirror"),
+        (_WRITE, "queues.scheduling.volcano.sh", ""),
+        ("create update", "configmaps", "tenant"),
         ("get", "access-lab:secrets", "access"),
         (_WRITE, "virtualclusters.atoll.dev", ""),
         ("update patch", "teams.atoll.dev", ""),

@@ -175,9 +175,14 @@ def test_the_api_has_exactly_these_powers() -> None:
         for resource in ("teams", "profiles", "virtualclusters", "quotarequests")
         for verb in ("get", "list", "watch", "create", "update", "patch", "delete")
     }
-    ledger = {("atoll.dev", "teams/status", verb) for verb in ("get", "update", "patch")}
+    told = {
+        ("atoll.dev", resource, verb)
+        for resource in ("teams/status", "quotarequests/status")
+        for verb in ("get", "update", "patch")
+    }
+    history = {("atoll.dev", "quotarevisions", verb) for verb in ("get", "list", "watch", "create")}
     nodes = {("", "nodes", "get"), ("", "nodes", "list")}
-    assert powers(rules(rendered, "api")) == own | ledger | nodes
+    assert powers(rules(rendered, "api")) == own | told | history | nodes
     bound = [
         b["metadata"]["name"]
         for b in [*rendered.of("RoleBinding"), *rendered.of("ClusterRoleBinding")]
@@ -208,6 +213,22 @@ def test_the_follower_writes_the_ledger_and_drops_leases_and_sees_no_secret() ->
         "services",
         "teams",
     }
+
+
+def test_the_mirror_writes_gangs_and_their_names_and_reads_only_its_own_secrets() -> None:
+    rendered = kind_mode()
+    found = rules(rendered, "mirror")
+    assert {resource for _, resource, _ in powers(found)} == {"podgroups", "queues", "configmaps"}
+    assert [r["resourceNames"] for r in found if "configmaps" in r["resources"]] == [
+        ["atoll-gangs"]
+    ]
+    (role,) = [
+        r
+        for r in rendered.of("Role")
+        if r["metadata"]["name"] == "atoll-mirror" and r["rules"][0]["resources"] == ["secrets"]
+    ]
+    assert role["metadata"]["namespace"] == "atoll-access-mirror"
+    assert powers(role["rules"]) == {("", "secrets", verb) for verb in ("get", "list", "watch")}
 
 
 def test_only_the_worker_reads_secrets_everywhere() -> None:
@@ -260,14 +281,14 @@ def test_the_gateway_and_the_broker_are_reached_only_by_the_platform() -> None:
     ]
 
 
-def test_only_gateway_and_worker_reach_virtual_control_planes() -> None:
+def test_only_gateway_worker_and_the_mirror_reach_virtual_control_planes() -> None:
     rendered = kind_mode()
     able = [
         p["metadata"]["name"]
         for p in rendered.of("NetworkPolicy")
         if any({"protocol": "TCP", "port": 8443} in r["ports"] for r in p["spec"].get("egress", []))
     ]
-    assert able == ["atoll-gateway", "atoll-worker"]
+    assert able == ["atoll-gateway", "atoll-worker", "atoll-follower"]
 
 
 def test_metrics_are_for_those_who_were_named() -> None:
@@ -283,7 +304,9 @@ def test_the_policies_are_the_ones_of_the_file_that_up_applies() -> None:
     rendered = kind_mode()
     assert len(raw) >= 4
     for item in raw:
-        assert rendered.one(item["kind"], item["metadata"]["name"])["spec"] == item["spec"]
+        found = rendered.one(item["kind"], item["metadata"]["name"])
+        for part in set(item) - {"metadata"}:
+            assert found[part] == item[part]
 
 
 def test_notes_tell_the_next_commands() -> None:

@@ -25,7 +25,7 @@ COMMON = {
 }  # fmt: skip
 CLUSTER_WIDE = {
     "Namespace", "ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
+    "ValidatingAdmissionPolicyBinding", "PriorityClass",
 }  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_every_object_says_whose_it_is_and_where_it_lives(rendered: Rendered) ->
         assert meta["labels"]["app.kubernetes.io/managed-by"] == "Helm"
         assert ("namespace" not in meta) == (item["kind"] in CLUSTER_WIDE), meta["name"]
         if "namespace" in meta:
-            assert meta["namespace"] in (namespace, "atoll-access")
+            assert meta["namespace"] in (namespace, "atoll-access", "atoll-access-mirror")
 
 
 def test_no_object_is_rendered_twice(rendered: Rendered) -> None:

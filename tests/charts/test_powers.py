@@ -54,6 +54,7 @@ PLACES = {
     "": "",
     "system": SYSTEM,
     "access": ACCESS,
+    "mirror": f"{ACCESS}-mirror",
     "tenant": TENANT,
     "kube-system": "kube-system",
 }

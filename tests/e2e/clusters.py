@@ -10,7 +10,7 @@ from atoll.contract.teams import TeamCreate
 from atoll.contract.virtual_clusters import VirtualClusterCreate, VirtualClusterRead
 from atoll.errors import ConflictError, NotFoundError, UnavailableError
 from atoll.resources.teams import QuotaLine, TeamSpec
-from atoll.resources.virtual_clusters import RayClusterSpec, VirtualClusterSpec
+from atoll.resources.virtual_clusters import Mode, RayClusterSpec, VirtualClusterSpec
 from e2e.figures import Figures
 from e2e.stage import OWNER_LABEL, Stage
 from waiting import until
@@ -50,15 +50,21 @@ class Clusters:
         return self._platform.stage
 
     def ask(
-        self, name: str, *, profile: str = "default", rays: Sequence[RayClusterSpec] = (),
+        self,
+        name: str,
+        *,
+        profile: str = "default",
+        rays: Sequence[RayClusterSpec] = (),
+        mode: Mode = "dedicated",
         amounts: Mapping[str, str] = QUOTA,
-    ) -> VirtualClusterRead:  # fmt: skip
-        """Ask for one node for a team of the same name; returns at once."""
+    ) -> VirtualClusterRead:
+        """Ask for one node (or, shared, none) for a team of the same name; returns at once."""
         self._names.append(name)
         self._teams.append(name)
+        nodes = {self.stage.free_template(): 1} if mode == "dedicated" else {}
         quota = {key: QuotaLine(limit=amount) for key, amount in amounts.items()}
         spec = VirtualClusterSpec(
-            team=name, profile=profile, replica_sets={self.stage.free_template(): 1},
+            team=name, profile=profile, mode=mode, replica_sets=nodes,
             quota=dict(amounts), ray_clusters=list(rays),
         )  # fmt: skip
         with self._platform.client() as client:
@@ -154,7 +160,13 @@ def remains(stage: Stage, name: str) -> list[str]:
         suspect(f"/apis/rbac.authorization.k8s.io/v1/{kind}", mentions)
     lease = lambda item: item["metadata"]["name"].endswith(f"virtual-cluster-{name}")  # noqa: E731
     suspect("/apis/coordination.k8s.io/v1/leases", lease)
-    access = lambda item: item["metadata"]["name"] == f"access-{name}"  # noqa: E731
+    doors = (f"access-{name}", f"mirror-{name}")
+    suspect(
+        "/api/v1/namespaces/atoll-access-mirror/secrets", lambda s: s["metadata"]["name"] in doors
+    )
+    access = lambda item: item["metadata"]["name"] in doors  # noqa: E731
+    for kind in ("queues", "podgroups"):
+        suspect(f"/apis/scheduling.volcano.sh/v1beta1/{kind}", mentions)
     suspect("/api/v1/namespaces/atoll-access/secrets", access)
     suspect("/apis/atoll.dev/v1alpha1/virtualclusters", named)
     held = lambda team: any(  # noqa: E731

@@ -11,13 +11,20 @@ import pytest
 
 from atoll.cluster import kinds, reservations
 from atoll.cluster.client import Cluster
+from atoll.cluster.quota_trees import entries_of
+from atoll.domain.quota_tree import BrokenTreeError
 from atoll.errors import NotFoundError, QuotaExceededError
 
 API_VERSION = "atoll.dev/v1alpha1"
 
 
-def team_named(name: str, cpu: str) -> dict[str, Any]:
-    spec = {"quota": {"cpu": {"limit": cpu}}}
+def team_named(
+    name: str, cpu: str | None, parent: str | None = None, guaranteed: str | None = None
+) -> dict[str, Any]:
+    line = {"limit": cpu} | ({"guaranteed": guaranteed} if guaranteed else {})
+    spec: dict[str, Any] = {"quota": {"cpu": line} if cpu else {}}
+    if parent:
+        spec["parent"] = parent
     return {"apiVersion": API_VERSION, "kind": "Team", "metadata": {"name": name}, "spec": spec}
 
 
@@ -38,7 +45,7 @@ async def cluster(api_server: Path) -> AsyncIterator[Cluster]:
 
 
 async def entries(cluster: Cluster, team: str) -> dict[str, dict[str, str]]:
-    return reservations.entries_of(await cluster.get(kinds.TEAM, team))
+    return entries_of(await cluster.get(kinds.TEAM, team))
 
 
 async def test_the_limit_holds_between_processes_that_do_not_know_each_other(
@@ -119,3 +126,103 @@ async def test_sweep_drops_what_belongs_to_nothing(cluster: Cluster) -> None:
     assert sorted(left["reservations"]) == ["alive", young]
     assert Decimal(left["reserved"]["cpu"]) == 5
     assert await reservations.sweep(cluster, "swept", set()) == []
+
+
+async def test_fifty_creates_at_once_never_pass_the_limit_of_any_ancestor(
+    cluster: Cluster, api_server: Path
+) -> None:
+    await cluster.create(team_named("dept", "20"))
+    for name, cpu in (("red", "9"), ("green", "9"), ("blue", None)):
+        await cluster.create(team_named(name, cpu, "dept"))
+    teams = ["red", "green", "blue", "red-deep", "dept"]
+    await cluster.create(team_named("red-deep", "5", "red"))
+    highest = dict.fromkeys(["dept", "red", "green", "red-deep"], Decimal(0))
+    done = asyncio.Event()
+
+    async def look() -> None:
+        while not done.is_set():
+            for name in highest:
+                status = (await cluster.get(kinds.TEAM, name)).get("status") or {}
+                now = Decimal((status.get("reserved") or {}).get("cpu", "0"))
+                highest[name] = max(highest[name], now)
+
+    async def one(index: int) -> str | None:
+        team = teams[index % len(teams)]
+        async with Cluster.from_file(api_server) as own:
+            try:
+                key = await reservations.note(own, team, f"tree-race-{index}", {"cpu": "1"})
+            except QuotaExceededError:
+                return None
+            await own.create(virtual_cluster(f"tree-race-{index}", team, "1"))
+            await reservations.settle(own, team, f"tree-race-{index}", key)
+        return team
+
+    looking = asyncio.create_task(look())
+    taken = [t for t in await asyncio.gather(*(one(i) for i in range(50))) if t]
+    done.set()
+    await looking
+    assert highest["dept"] <= 20
+    assert highest["red"] <= 9
+    assert highest["green"] <= 9
+    assert highest["red-deep"] <= 5
+    # Refused for a moment is allowed, full at the end is not: what is free can be had.
+    for index in range(50, 50 + 20 - len(taken)):
+        await reservations.note(cluster, "blue", f"tree-race-{index}", {"cpu": "1"})
+    with pytest.raises(QuotaExceededError, match="parent team 'dept'"):
+        await reservations.note(cluster, "blue", "tree-race-last", {"cpu": "1"})
+    ledgers = {name: await entries(cluster, name) for name in (*teams,)}
+    for team in ("red", "green", "blue", "red-deep"):
+        assert set(ledgers[team]) <= set(ledgers["dept"])
+    assert set(ledgers["red-deep"]) <= set(ledgers["red"])
+    assert len(ledgers["dept"]) == 20
+    for index in range(50):
+        await cluster.delete(kinds.VIRTUAL_CLUSTER, f"tree-race-{index}")
+
+
+async def test_a_writer_that_dies_between_two_teams_is_swept_or_mended(cluster: Cluster) -> None:
+    await cluster.create(team_named("above", "4"))
+    await cluster.create(team_named("under", "4", "above"))
+    old = f"died/{int(time.time()) - 500}-aa"
+    above = await cluster.get(kinds.TEAM, "above")
+    half = {old: {"cpu": "1"}, "half": {"cpu": "1"}, "nowhere": {"cpu": "1"}}
+    await cluster.replace({**above, "status": {"reservations": half}}, status=True)
+    await cluster.create(virtual_cluster("half", "under", "1"))
+    assert (await reservations.held(cluster, "under", "half")).amounts is None
+    await reservations.ensure(cluster, "under", "half")
+    wanted = {"cpu": "1", "virtualclusters": "1"}
+    assert (await reservations.held(cluster, "under", "half")).amounts == wanted
+    assert await reservations.sweep(cluster, "above", set()) == ["nowhere"]
+    assert await entries(cluster, "above") == {"half": wanted}
+    await reservations.release(cluster, "under", "half")
+    assert await entries(cluster, "above") == await entries(cluster, "under") == {}
+
+
+async def test_a_refusal_at_an_ancestor_or_below_leaves_nothing_anywhere(cluster: Cluster) -> None:
+    await cluster.create(team_named("wide", "9"))
+    await cluster.create(team_named("narrow", "2", "wide"))
+    await cluster.create(team_named("promised", "8", "wide", guaranteed="6"))
+    with pytest.raises(QuotaExceededError, match="3 asked, 2 free of 2"):
+        await reservations.note(cluster, "narrow", "big", {"cpu": "3"})
+    with pytest.raises(QuotaExceededError, match="6 kept for guarantees") as refused:
+        await reservations.note(cluster, "wide", "own", {"cpu": "4"})
+    assert refused.value.extra["shortages"][0]["free"] == "3"
+    assert [await entries(cluster, n) for n in ("wide", "narrow", "promised")] == [{}, {}, {}]
+    await reservations.note(cluster, "promised", "fine", {"cpu": "8"})
+
+
+async def test_a_tree_that_is_none_lets_nothing_in(cluster: Cluster) -> None:
+    await cluster.create(team_named("lost-child", "9", "no-such-parent"))
+    with pytest.raises(BrokenTreeError, match="no-such-parent"):
+        await reservations.note(cluster, "lost-child", "x", {"cpu": "1"})
+    assert "no-such-parent" in (await reservations.held(cluster, "lost-child", "x")).broken
+
+
+async def test_an_entry_of_a_virtual_cluster_that_lives_elsewhere_now_is_dropped(
+    cluster: Cluster,
+) -> None:
+    made = await cluster.create(team_named("before", "4"))
+    await cluster.create(team_named("after", "4"))
+    ledger = {"namesake": {"cpu": "2"}}
+    await cluster.replace({**made, "status": {"reservations": ledger}}, status=True)
+    await cluster.create(virtual_cluster("namesake", "after", "1"))
+    assert await reservations.sweep(cluster, "before", set()) == ["namesake"]

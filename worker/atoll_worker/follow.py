@@ -1,8 +1,8 @@
-"""Watches and sweeps, in one process: `python -m atoll_worker.follow`.
+"""Watches, sweeps and mirrors gangs, in one process: `python -m atoll_worker.follow`.
 
-Two loops, each of which finds all work without the other. They share a process because each needs little
-more than what both have loaded. When one of them dies the process ends with it, so that
-whoever started it starts both anew; a half of it would go unseen for long.
+Three loops, each of which finds all its work without the others. They share a process because each needs
+little more than what all have loaded. When one of them dies the process ends with it, so that
+whoever started it starts all anew; a part of it would go unseen for long.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from atoll.cluster.client import Cluster
 from atoll.dispatch import Dispatch
 from atoll.settings import Settings, get_settings
 from atoll.telemetry import logs, worker_metrics
+from atoll_worker import mirror
 from atoll_worker.sweep import Sweeper
 from atoll_worker.watch import Watcher
 
@@ -42,7 +43,12 @@ async def main(settings: Settings) -> None:
     dispatch = Dispatch(settings)
     async with Cluster.from_file(settings.kubeconfig) as host:
         watcher, sweeper = Watcher(host, dispatch), Sweeper(host, dispatch, settings)
-        work = asyncio.create_task(follow({"watch": watcher.run(), "sweep": sweeper.run()}))
+        loops = {
+            "watch": watcher.run(),
+            "sweep": sweeper.run(),
+            "mirror": mirror.follow(host, settings, watcher.tell),
+        }
+        work = asyncio.create_task(follow(loops))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await work

@@ -15,6 +15,7 @@ import structlog
 from atoll.cluster import leases, reservations
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import TEAM, VIRTUAL_CLUSTER
+from atoll.cluster.quota_trees import tree_of
 from atoll.dispatch import Dispatch
 from atoll.errors import AtollError
 from atoll.resources.virtual_clusters import VirtualCluster
@@ -38,17 +39,21 @@ class State:
     """Nothing is to be done before the resync: converged, or said to be unreadable."""
     retry_at: str | None = None
     """When to try again what failed, for the present generation."""
+    team: str = ""
 
 
 def state_of(item: Object) -> State:
     """The state of a stored virtual cluster, readable or not. Pure."""
     generation = item["metadata"].get("generation", 0)
+    team = str((item.get("spec") or {}).get("team", ""))
     try:
         vc = VirtualCluster.model_validate(item)
     except ValueError:
-        return State(generation, converged=False, at_rest=unreadable.already_told(item))
+        told = unreadable.already_told(item)
+        return State(generation, converged=False, at_rest=told, team=team)
     fresh = vc.status.observed_generation == generation
-    return State(generation, vc.converged, vc.converged, vc.status.retry_at if fresh else None)
+    retry_at = vc.status.retry_at if fresh else None
+    return State(generation, vc.converged, vc.converged, retry_at, team)
 
 
 @dataclass
@@ -148,8 +153,14 @@ class Sweeper:
         while True:
             await asyncio.sleep(_LEFT_OVER_SECONDS)
             with contextlib.suppress(AtollError):
-                for team in await self._host.items(TEAM):
-                    await reservations.sweep(self._host, team["metadata"]["name"], set(self._known))
+                teams = await self._host.items(TEAM)
+                tree = tree_of(teams)
+                homes = {
+                    name: tree.chain_names(known.state.team) for name, known in self._known.items()
+                }
+                for team in (t["metadata"]["name"] for t in teams):
+                    below = {name for name, home in homes.items() if team in home}
+                    await reservations.sweep(self._host, team, below)
                 dropped = await leases.sweep(self._host, self._settings.namespace, set(self._known))
                 if dropped:
                     log.info("sweep.leases", virtual_clusters=dropped)

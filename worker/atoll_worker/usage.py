@@ -12,8 +12,9 @@ import structlog
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import TEAM
-from atoll.cluster.reservations import limits_of
+from atoll.cluster.quota_trees import limits_of, tree_of
 from atoll.domain.quantities import add_quantities, parse_quantity
+from atoll.domain.quota_tree import QuotaTree
 from atoll.domain.quotas import COUNTED, held_by_owner
 from atoll.domain.usage import free_of
 from atoll.errors import AtollError, StaleWriteError
@@ -93,16 +94,17 @@ class Usage:
         while True:
             await self._moved.wait()
             self._moved.clear()
-            held = dict(self._held)
-            worker_metrics.quotas(gauges(self._teams.values(), held))
-            for team in list(self._teams.values()):
-                await self._settle(team, held)
+            held, teams = dict(self._held), list(self._teams.values())
+            tree = tree_of(teams)
+            worker_metrics.quotas(gauges(teams, held))
+            for team in teams:
+                await self._settle(team, held, tree)
             await asyncio.sleep(PACE_SECONDS)
 
-    async def _settle(self, team: Object, held: Holdings) -> None:
+    async def _settle(self, team: Object, held: Holdings, tree: QuotaTree) -> None:
         """Compare and set; whoever wrote in between moves the watch on, and we come again."""
         status = team.get("status") or {}
-        wanted = totals(team, held)
+        wanted = totals(team, held, tree)
         if all(status.get(key, {}) == value for key, value in wanted.items()):
             return
         with contextlib.suppress(StaleWriteError, AtollError):
@@ -117,12 +119,14 @@ def holding_of(item: Object) -> Holding:
     )
 
 
-def totals(team: Object, held: Holdings) -> dict[str, dict[str, str]]:
-    """`used` and `free` of a team. Used: the sum over its virtual clusters, each counting as one of
-    `virtualclusters`. Free: what is left of its limits to reserve. Pure.
+def totals(team: Object, held: Holdings, tree: QuotaTree) -> dict[str, dict[str, str]]:
+    """`used` and `free` of a team. Used: the sum over the virtual clusters of it and of the teams below
+    it, as with what is reserved, each counting as one of `virtualclusters`. Free: what is left of its own
+    limits to reserve. Pure.
     """
     name = team["metadata"]["name"]
-    mine = [holding for holding in held.values() if holding.team == name]
+    teams = {name, *(share.name for share in tree.below(name))}
+    mine = [holding for holding in held.values() if holding.team in teams]
     used = add_quantities(*(_sound(one.used) for one in mine), {COUNTED: str(len(mine))})
     limits = limits_of(team)
     reserved = (team.get("status") or {}).get("reserved") or {}
@@ -140,12 +144,16 @@ def gauges(teams: Iterable[Object], held: Holdings) -> dict[tuple[str, str, str,
         for resource, amount in _sound(amounts).items():
             found[what, team, name, resource] = float(parse_quantity(amount))
 
-    for team in teams:
+    known = list(teams)
+    tree = tree_of(known)
+    for team in known:
         name, status = team["metadata"]["name"], team.get("status") or {}
         tell("limit", name, "", limits_of(team))
         tell("reserved", name, "", status.get("reserved") or {})
-        tell("used", name, "", totals(team, held)["used"])
+        tell("used", name, "", totals(team, held, tree)["used"])
         for holder, amounts in held_by_owner(status.get("reservations") or {}).items():
+            if holder in held and held[holder].team != name:
+                continue  # it stands in the ledger of each ancestor, and is told of its own team
             tell("reserved", name, holder, {r: str(a) for r, a in amounts.items()})
     for name, holding in held.items():
         tell("limit", holding.team, name, holding.quota)

@@ -44,6 +44,11 @@ class Watcher:
             # The first that is seen of a Ray cluster on the host: its head waits for its user of Redis.
             group.create_task(self._follow(SERVICE, {"ray.io/node-type": "head"}, _ray_head))
 
+    async def tell(self, name: str) -> None:
+        """One hint at a virtual cluster, for a change that somebody else has seen."""
+        worker_metrics.hint("watch")
+        await self._dispatch.send("VirtualCluster", name, 0)
+
     async def _follow(
         self,
         kind: Kind,

@@ -42,13 +42,10 @@
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [get, list, watch, create, patch]
-# Shared virtual clusters: their queue and gangs in the host's scheduler, and their priorities.
+# Shared virtual clusters: their queue in the host's scheduler. Their gangs are the mirror's.
 - apiGroups: [scheduling.volcano.sh]
-  resources: [queues, podgroups]
+  resources: [queues]
   verbs: [get, list, watch, create, update, patch, delete]
-- apiGroups: [scheduling.volcano.sh]
-  resources: [podgroups/status]
-  verbs: [get, update, patch]
 - apiGroups: [scheduling.k8s.io]
   resources: [priorityclasses]
   verbs: [get, list, watch, create, update, patch, delete]

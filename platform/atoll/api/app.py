@@ -18,6 +18,8 @@ from atoll.api import (
     platform,
     problems,
     profiles,
+    quota_requests,
+    quotas,
     sockets,
     teams,
 )
@@ -35,7 +37,7 @@ DESCRIPTION = (
     "(RFC 9457) with a stable `code`; changes of virtual clusters answer 202 with the operation to "
     "follow."
 )
-_NOUNS = (teams, profiles, virtual_cluster_routes, operations, events)
+_NOUNS = (teams, quotas, quota_requests, profiles, virtual_cluster_routes, operations, events)
 
 
 def create_app(settings: Settings, *, portal: APIRouter | None = None) -> FastAPI:
@@ -92,14 +94,18 @@ def _lifespan(
             app.state.use_cases = cases
             app.state.gateway = gateway
             app.state.health = platform.HealthCheck(cases, gateway)
-            feed = asyncio.create_task(cases.feed.run())
+            running = [
+                asyncio.create_task(cases.feed.run()),
+                asyncio.create_task(cases.quota_keeper.run()),
+            ]
             try:
                 yield
             finally:
                 cases.feed.close()
-                feed.cancel()
-                with suppress(asyncio.CancelledError):
-                    await feed
+                for task in running:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
                 dispatch.close()
 
     return run

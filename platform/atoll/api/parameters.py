@@ -68,6 +68,15 @@ def _expected(
     return parse_if_match(if_match)
 
 
+def _confirm(
+    confirm: Annotated[
+        str | None,
+        Query(max_length=64, description="`confirm` of the preview whose outcome is accepted"),
+    ] = None,
+) -> str | None:
+    return confirm
+
+
 def tag(response: Response, revision: str) -> None:
     """Put the ETag of this revision on the answer."""
     if revision:
@@ -78,6 +87,7 @@ KEY_WORDS = "Repeating a request with the same key within 24 hours does it once"
 Cases = Annotated[UseCases, Depends(_use_cases)]
 Ask = Annotated[PageAsk, Depends(_page)]
 DryRun = Annotated[bool, Depends(_dry_run)]
+Confirm = Annotated[str | None, Depends(_confirm)]
 IfMatch = Annotated[Expected, Depends(_expected)]
 IdempotencyKey = Annotated[
     str | None,

@@ -41,6 +41,12 @@ PROBLEM_CODES = tuple(
             "Send JSON with Content-Type application/json; PATCH takes application/merge-patch+json too.",
         ),
         (
+            "confirmation_needed", "409", "you",
+            "More would be reserved than the new limits allow; `preview` says what and by how much.",
+            "A limit is to be lowered below what virtual clusters hold, or a confirmed preview got worse.",
+            "Choose higher limits, or repeat with ?confirm= and the `confirm` of the preview.",
+        ),
+        (
             "conflict", "409", "you",
             "The state of things does not allow the change.",
             "Something else has to happen or to go first; `detail` names it.",
@@ -85,7 +91,7 @@ PROBLEM_CODES = tuple(
         (
             "in_use", "409", "you",
             "Others still depend on it: the answer lists them.",
-            "A team has virtual clusters, or a profile is used by some that could not follow the change.",
+            "A team has virtual clusters or teams below it, or a profile has users that could not follow.",
             "Move or delete what is listed first; for a profile make another one or go step by step.",
         ),
         (
@@ -161,6 +167,12 @@ PROBLEM_CODES = tuple(
             "Look at the head's log: GET …/ray-clusters/<name>/logs; then repeat.",
         ),
         (
+            "request_closed", "409", "you",
+            "The quota request is not open any more.",
+            "It was decided, it has expired, or the team has as much already.",
+            "Make a new request, or set the team's quota itself.",
+        ),
+        (
             "stale_write", "409", "you",
             "Somebody else wrote first.",
             "Two changes of one object at the same moment.",
@@ -177,6 +189,12 @@ PROBLEM_CODES = tuple(
             "What is stored breaks its own rules.",
             "Somebody wrote it past the API, with kubectl.",
             "Mend the field that `detail` names with `kubectl edit`.",
+        ),
+        (
+            "team_tree_broken", "409", "admin",
+            "The parents of the team cannot be followed to a root; `detail` names the place.",
+            "A parent was deleted or set past the API, or the parents go in a circle or too deep.",
+            "Make the missing team, or give the team another parent.",
         ),
         (
             "too_large", "413", "you",

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from atoll.api.bodies import MergePatch, documented_patch
-from atoll.api.parameters import Ask, Cases, DryRun, IdempotencyKey, IfMatch, tag
+from atoll.api.parameters import Ask, Cases, Confirm, DryRun, IdempotencyKey, IfMatch, tag
 from atoll.api.problems import COMMON, documented, dry_run_answer
 from atoll.auth import Caller, require
 from atoll.contract.base import Page
@@ -67,10 +67,15 @@ async def patch_team(
     expected: IfMatch,
     body: MergePatch,
     dry: DryRun,
+    confirm: Confirm,
     response: Response,
 ) -> TeamRead:
-    """Change parts of the spec by a JSON merge patch. A lower limit takes nothing away from anybody."""
-    found = await cases.teams.patch(caller, team, body, expected=expected, dry_run=dry)
+    """Change parts of the spec by a JSON merge patch. A lower limit takes nothing away from anybody, and
+    below what is reserved it needs `confirm`.
+    """
+    found = await cases.teams.patch(
+        caller, team, body, expected=expected, dry_run=dry, confirm=confirm
+    )
     tag(response, found.revision)
     return found
 

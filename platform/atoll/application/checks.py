@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Iterable
-from decimal import Decimal
 
 from atoll.application.validation import pointer
 from atoll.domain.names import name_problem
-from atoll.domain.quantities import parse_quantity
-from atoll.domain.quotas import COUNTED, amount_text, missing_resources, resource_problem
+from atoll.domain.quotas import (
+    COUNTED,
+    lacking_in_shared_mode,
+    missing_resources,
+    resource_problem,
+)
+from atoll.domain.ray_clusters import lacking
 from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
 from atoll.domain.versions import Running, find_step_problems
 from atoll.errors import FieldProblem
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
-from atoll.resources.virtual_clusters import RayClusterSpec, VirtualClusterSpec
+from atoll.resources.virtual_clusters import VirtualClusterSpec
 
 RAY_CLUSTER_NAME_LIMIT = 53
 """Longest name of a RayCluster that KubeRay accepts, in characters."""
@@ -48,14 +52,20 @@ def _quota_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
             yield FieldProblem(where, "cannot be set; every virtual cluster counts as one")
         elif problem := resource_problem(resource):
             yield FieldProblem(where, problem)
+    for resource in lacking_in_shared_mode(spec.quota) if spec.mode == "shared" else ():
+        yield FieldProblem(
+            pointer("spec", "quota", resource),
+            "is missing; without an amount a shared virtual cluster could fill the host's nodes, so "
+            f"say how much {resource} it may use",
+        )
 
 
 def _replica_set_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
-    if spec.mode == "shared":
+    if spec.mode == "shared" and spec.replica_sets:
         yield FieldProblem(
-            "/spec/mode", "shared virtual clusters are not there yet; use mode \"dedicated\" and "
-            "give it nodes by spec.replicaSets",
-        )  # fmt: skip
+            "/spec/replicaSets",
+            'a shared virtual cluster owns no nodes; leave it out, or use mode "dedicated"',
+        )
     for template, count in spec.replica_sets.items():
         if count < 0:
             yield FieldProblem(
@@ -71,15 +81,13 @@ def _ray_cluster_problems(spec: VirtualClusterSpec) -> Iterable[FieldProblem]:
             yield FieldProblem(where, problem, f"{RAY_CLUSTER_NAME_LIMIT} characters")
         elif name in names[:index]:
             yield FieldProblem(where, f"{name!r} is there twice; Ray clusters need different names")
-    for resource, asked in _ray_demand(spec.ray_clusters).items():
-        limit = spec.quota.get(resource)
-        if limit is not None and asked > parse_quantity(limit):
-            yield FieldProblem(
-                "/spec/rayClusters",
-                f"together they ask for {amount_text(resource, asked)} of {resource}, more than "
-                "spec.quota of this virtual cluster; make them smaller or the quota larger",
-                limit,
-            )
+    for resource, (needed, named) in lacking(spec.quota, spec.ray_clusters).items():
+        yield FieldProblem(
+            "/spec/rayClusters",
+            f"together they ask for {needed} of {resource}, more than spec.quota of this virtual "
+            "cluster; make them smaller or the quota larger",
+            named,
+        )
 
 
 def ray_cluster_name_problem(name: str) -> str | None:
@@ -95,16 +103,6 @@ def ray_cluster_name_problem(name: str) -> str | None:
             "letter and end with a letter or digit"
         )
     return None
-
-
-def _ray_demand(clusters: Iterable[RayClusterSpec]) -> dict[str, Decimal]:
-    total = {"cpu": Decimal(0), "memory": Decimal(0)}
-    for c in clusters:
-        total["cpu"] += parse_quantity(c.head_cpu) + c.workers * parse_quantity(c.worker_cpu)
-        total["memory"] += parse_quantity(c.head_memory) + c.workers * parse_quantity(
-            c.worker_memory
-        )
-    return total
 
 
 def team_problems(

@@ -64,6 +64,19 @@ def _in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{template} ({count})" for template, count in counts.items()) or "none"
 
 
+async def read_extended_resources(cluster: Cluster) -> frozenset[str] | None:
+    """Extended resources that some node of the host has, such as nvidia.com/gpu.
+
+    None when this process may not list nodes.
+    """
+    try:
+        found = await cluster.items(kinds.NODE)
+    except ForbiddenError:
+        return None
+    told = ((node.get("status") or {}).get("capacity") or {} for node in found)
+    return frozenset(name for amounts in told for name in amounts if "/" in name)
+
+
 async def read_inventory(cluster: Cluster, node_label: str) -> NodeInventory | None:
     """The nodes of the host, or None when this process may not list them."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -25,6 +25,7 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,15 @@ class PageAsk:
 
 def piece(items: Iterable[T], ask: PageAsk) -> Page[T]:
     """The asked piece, ordered by name. Raises InvalidError on a cursor that we never gave."""
+    return piece_by(items, ask, lambda item: item.name)
+
+
+def piece_by(items: Iterable[M], ask: PageAsk, place: Callable[[M], str]) -> Page[M]:
+    """The asked piece, ordered by the text that `place` gives, which no two items share."""
     after = _decode(ask.cursor) if ask.cursor else ""
-    rest = sorted((i for i in items if i.name > after), key=lambda i: i.name)
+    rest = sorted((i for i in items if place(i) > after), key=place)
     found = rest[: ask.limit]
-    following = _encode(found[-1].name) if len(rest) > len(found) else None
+    following = _encode(place(found[-1])) if len(rest) > len(found) else None
     return Page(items=found, next=following)
 
 

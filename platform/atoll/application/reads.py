@@ -13,7 +13,8 @@ from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
 
 
-def _envelope(meta: Metadata) -> dict[str, Any]:
+def envelope(meta: Metadata) -> dict[str, Any]:
+    """What every object on the wire has."""
     return {
         "name": meta.name,
         "uid": meta.uid,
@@ -28,12 +29,12 @@ def team_read(team: Team) -> TeamRead:
     """A team; changes of the ledger that are still under way are left out of its lines."""
     lines = {k: v for k, v in team.status.reservations.items() if owner_of(k) == k}
     status = team.status.model_copy(update={"reservations": lines})
-    return TeamRead(**_envelope(team.metadata), spec=team.spec, status=status)
+    return TeamRead(**envelope(team.metadata), spec=team.spec, status=status)
 
 
 def profile_read(profile: Profile) -> ProfileRead:
     """A profile."""
-    return ProfileRead(**_envelope(profile.metadata), spec=profile.spec)
+    return ProfileRead(**envelope(profile.metadata), spec=profile.spec)
 
 
 def operation_href(operation_id: str) -> str:
@@ -46,9 +47,12 @@ def virtual_cluster_read(
 ) -> VirtualClusterRead:
     """A virtual cluster, with the operation of its present generation unless another is named."""
     operation = operation_id or found.operation_id
+    status = found.status
+    if found.deleting:  # so from the moment it was asked for, not from a worker's first look
+        status = status.model_copy(update={"phase": "Deleting"})
     return VirtualClusterRead(
-        **_envelope(found.metadata),
+        **envelope(found.metadata),
         spec=found.spec,
-        status=found.status,
+        status=status,
         operation=OperationRef(id=operation, href=operation_href(operation), warning=warning),
     )

@@ -5,6 +5,8 @@ from typing import Any
 from atoll.application.callers import Caller, may_see
 from atoll.application.idempotency import find_earlier, idempotency, one_at_a_time
 from atoll.application.pages import PageAsk, piece
+from atoll.application.quota_changes import QuotaChanges, changes_quota
+from atoll.application.quota_history import author
 from atoll.application.reads import team_read
 from atoll.application.revisions import Expected, changed, check_revision
 from atoll.application.validation import (
@@ -17,13 +19,13 @@ from atoll.application.validation import (
     spec_patch,
     stored,
 )
-from atoll.cluster import kinds, reservations
+from atoll.cluster import kinds
 from atoll.cluster.client import Cluster, Object
+from atoll.cluster.quota_trees import entries_of
 from atoll.contract.base import Page
 from atoll.contract.teams import TeamCreate, TeamRead
 from atoll.domain.names import name_problem
-from atoll.domain.quantities import parse_quantity
-from atoll.domain.quotas import owner_of, resource_problem
+from atoll.domain.quotas import owner_of
 from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
 from atoll.resources.meta import Metadata
 from atoll.resources.teams import Team, TeamSpec
@@ -34,8 +36,9 @@ _TRIES = 8
 class Teams:
     """Use cases of teams. Every method raises errors of `atoll.errors`."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, changes: QuotaChanges) -> None:
         self._cluster = cluster
+        self._changes = changes
 
     async def page(self, caller: Caller, ask: PageAsk | None = None) -> Page[TeamRead]:
         """A piece of the list of teams the caller may see, by name."""
@@ -63,37 +66,74 @@ class Teams:
         async with one_at_a_time(use):
             if earlier := await find_earlier(self._cluster, kinds.TEAM, use):
                 return team_read(stored(Team, earlier))
-            if dry_run:
-                if await self._cluster.find(kinds.TEAM, wanted.name):
-                    raise _taken(wanted.name)
-                return team_read(team)
+            if await self._cluster.find(kinds.TEAM, wanted.name):
+                raise _taken(wanted.name)
             manifest = team.manifest()
+            await self._changes.check(None, manifest)
+            if dry_run:
+                return team_read(team)
             if use:
                 use.mark(manifest)
+            author(caller, "created").mark(manifest)
             try:
-                return team_read(stored(Team, await self._cluster.create(manifest)))
+                made = await self._cluster.create(manifest)
             except ConflictError as error:
                 raise _taken(wanted.name) if error.code == "exists" else error from error
+            await self._changes.record(made)
+            return team_read(stored(Team, made))
 
     async def patch(
-        self, caller: Caller, name: str, body: Any, *, expected: Expected, dry_run: bool = False
+        self,
+        caller: Caller,
+        name: str,
+        body: Any,
+        *,
+        expected: Expected,
+        dry_run: bool = False,
+        confirm: str | None = None,
     ) -> TeamRead:
-        """JSON merge patch {"spec": ...}. PreconditionError when `expected` is not the stored revision."""
+        """JSON merge patch {"spec": ...}. PreconditionError when `expected` is not the stored revision.
+
+        A lower quota may need `confirm`, as with `Quotas.put`; a team that holds something keeps its
+        parent.
+        """
         change = spec_patch(body)
         for _ in range(_TRIES):
             found = await self._find(caller, name)
             check_revision(found, expected)
             spec = parse(TeamSpec, merge_patch(found.get("spec") or {}, change), "/spec")
             refuse_if_any(spec_problems(spec))
-            wanted = {**found, "spec": spec.dump()}
+            wanted = {**found, "metadata": dict(found["metadata"]), "spec": spec.dump()}
+            quota_changes = changes_quota(found, wanted)
+            if quota_changes:
+                await self._check_quota(found, wanted, None if dry_run else confirm, dry_run)
             if dry_run or wanted["spec"] == found.get("spec"):
                 return team_read(stored(Team, wanted))
             try:
-                return team_read(stored(Team, await self._cluster.replace(wanted)))
+                if quota_changes:
+                    made = await self._changes.write(wanted, author(caller))
+                else:
+                    made = await self._cluster.replace(wanted)
+                return team_read(stored(Team, made))
             except StaleWriteError as error:
                 if expected is not None:
                     raise changed(await self._find(caller, name)) from error
         raise StaleWriteError(f"Team {name!r} changes too often just now; try again in a moment")
+
+    async def _check_quota(
+        self, found: Object, wanted: Object, confirm: str | None, dry_run: bool
+    ) -> None:
+        old, new = (t.get("spec") or {} for t in (found, wanted))
+        if old.get("parent") != new.get("parent") and (held := entries_of(found)):
+            raise ConflictError(
+                f"The parent of {found['metadata']['name']!r} cannot be changed while virtual clusters of "
+                f"it or of teams below it hold quota: {', '.join(sorted(map(owner_of, held)))}",
+                code="in_use",
+                fields=(FieldProblem("/spec/parent", "cannot be changed now"),),
+            )
+        world = await self._changes.check(found, wanted)
+        if not dry_run:
+            await self._changes.confirm(wanted, world, confirm)
 
     async def delete(
         self, caller: Caller, name: str, *, expected: Expected, dry_run: bool = False
@@ -102,7 +142,7 @@ class Teams:
         for _ in range(_TRIES):
             found = await self._find(caller, name)
             check_revision(found, expected)
-            await self._refuse_with_virtual_clusters(found)
+            await self._refuse_in_use(found)
             if dry_run:
                 return
             try:
@@ -116,17 +156,25 @@ class Teams:
                     raise changed(await self._find(caller, name)) from error
         raise StaleWriteError(f"Team {name!r} changes too often just now; try again in a moment")
 
-    async def _refuse_with_virtual_clusters(self, found: Object) -> None:
+    async def _refuse_in_use(self, found: Object) -> None:
         team = found["metadata"]["name"]
         items = await self._cluster.items(kinds.VIRTUAL_CLUSTER)
         held = {i["metadata"]["name"] for i in items if i["spec"].get("team") == team}
-        held |= {owner_of(key) for key in reservations.entries_of(found)}
+        held |= {owner_of(key) for key in entries_of(found)}
         if held:
             raise ConflictError(
                 f"Team {team!r} still has virtual clusters: {', '.join(sorted(held))}. Delete them "
                 "first, and wait until they are gone.",
                 code="in_use",
                 extra={"virtual_clusters": sorted(held)},
+            )
+        if below := (await self._changes.read_world()).tree.children(team):
+            names = [share.name for share in below]
+            raise ConflictError(
+                f"Team {team!r} is the parent of: {', '.join(names)}. Delete those first, or give them "
+                "another parent.",
+                code="in_use",
+                extra={"teams": names},
             )
 
     async def _find(self, caller: Caller, name: str) -> Object:
@@ -154,18 +202,8 @@ def _name_problems(name: str) -> list[FieldProblem]:
 
 
 def spec_problems(spec: TeamSpec) -> list[FieldProblem]:
-    """What is wrong with the spec of a team beyond its types."""
+    """What is wrong with the spec of a team beyond its types and its quota."""
     found = []
-    for resource, line in spec.quota.items():
-        where = pointer("spec", "quota", resource)
-        if problem := resource_problem(resource):
-            found.append(FieldProblem(where, problem))
-        if line.guaranteed and parse_quantity(line.guaranteed) > parse_quantity(line.limit):
-            found.append(
-                FieldProblem(
-                    f"{where}/guaranteed", "is more than the limit of this line", line.limit
-                )
-            )
     names = [m.name for m in spec.members]
     for index, name in enumerate(names):
         where = pointer("spec", "members", index, "name")

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from atoll.application.events import VirtualClusterFeed
 from atoll.application.operations import Operations
 from atoll.application.profiles import Profiles
+from atoll.application.quota_changes import QuotaChanges
+from atoll.application.quota_grants import QuotaGrants
+from atoll.application.quota_history import QuotaHistory
+from atoll.application.quota_keeper import QuotaKeeper
+from atoll.application.quota_requests import QuotaRequests
+from atoll.application.quotas import Quotas
 from atoll.application.teams import Teams
 from atoll.application.virtual_clusters import VirtualClusters
 from atoll.cluster.client import Cluster
@@ -17,6 +23,9 @@ class UseCases:
     """One instance per process; `app.state.use_cases` in web applications."""
 
     teams: Teams
+    quotas: Quotas
+    quota_requests: QuotaRequests
+    quota_keeper: QuotaKeeper
     profiles: Profiles
     virtual_clusters: VirtualClusters
     operations: Operations
@@ -26,10 +35,16 @@ class UseCases:
 
     @classmethod
     def over(cls, settings: Settings, cluster: Cluster, dispatch: Dispatch) -> "UseCases":
-        """Over this cluster and queue. The feed still has to be run."""
+        """Over this cluster and queue. The feed and the keeper still have to be run."""
         feed = VirtualClusterFeed(cluster)
+        history = QuotaHistory(cluster)
+        changes = QuotaChanges(cluster, history)
+        grants = QuotaGrants(cluster, changes)
         return cls(
-            teams=Teams(cluster),
+            teams=Teams(cluster, changes),
+            quotas=Quotas(cluster, changes, history),
+            quota_requests=QuotaRequests(cluster, changes, grants),
+            quota_keeper=QuotaKeeper(cluster, history, grants),
             profiles=Profiles(cluster),
             virtual_clusters=VirtualClusters(
                 cluster, dispatch, feed, node_label=settings.node_label

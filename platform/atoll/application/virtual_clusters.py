@@ -55,7 +55,6 @@ log = structlog.get_logger(__name__)
 class _Checked:
     """A spec that passed, and what was seen on the way."""
 
-    team: Object
     warning: str | None
 
 
@@ -110,7 +109,9 @@ class VirtualClusters:
             refuse_if_any(checks.virtual_cluster_name_problems(wanted.name))
             await self._refuse_taken(wanted.name)
             checked = await self._check(caller, wanted.name, wanted.spec)
-            reservations.check(checked.team, wanted.name, wanted.spec.quota)
+            await reservations.check(
+                self._cluster, wanted.spec.team, wanted.name, wanted.spec.quota
+            )
             found = VirtualCluster(metadata=Metadata(name=wanted.name), spec=wanted.spec)
             if dry_run:
                 return virtual_cluster_read(found, warning=checked.warning)
@@ -134,7 +135,7 @@ class VirtualClusters:
             spec = parse(VirtualClusterSpec, merge_patch(found["spec"], change), "/spec")
             refuse_if_any(checks.immutable_problems(before.spec, spec))
             checked = await self._check(caller, name, spec, before)
-            reservations.check(checked.team, name, spec.quota)
+            await reservations.check(self._cluster, spec.team, name, spec.quota)
             if dry_run or spec == before.spec:
                 planned = before.model_copy(update={"spec": spec})
                 return virtual_cluster_read(planned, warning=checked.warning)
@@ -190,7 +191,7 @@ class VirtualClusters:
         team_object = await self._team(caller, spec.team)
         team = stored(Team, team_object) if team_object else None
         profile = await self._profile(spec.profile)
-        limits = reservations.limits_of(team_object) if team_object else {}
+        limits = (await reservations.held(self._cluster, spec.team, name)).limits if team else {}
         had = before.spec.profile if before else None
         runs = before.status.scheduler if before else None
         problems = [
@@ -202,8 +203,7 @@ class VirtualClusters:
             problems += checks.downgrade_problems(await self._profile(had), profile)
         waiting, node_problems = await self._check_nodes(name, spec)
         refuse_if_any([*problems, *node_problems])
-        assert team_object is not None
-        return _Checked(team_object, waiting)
+        return _Checked(waiting)
 
     async def _check_nodes(
         self, name: str, spec: VirtualClusterSpec

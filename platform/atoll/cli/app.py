@@ -14,6 +14,8 @@ from atoll.cli import (
     machine,
     operations,
     profiles,
+    quota_requests,
+    quotas,
     ray_clusters,
     ray_jobs,
     teams,
@@ -56,8 +58,10 @@ def _root(
     ctx.obj = Session(api_url=api_url, context=context, debug=debug)
 
 
+quotas.app.add_typer(quota_requests.app)  # without a name: its verbs are verbs of `quota`
 for name, noun in (
     ("team", teams.app),
+    ("quota", quotas.app),
     ("profile", profiles.app),
     ("vc", virtual_clusters.app),
     ("ray", ray_clusters.app),

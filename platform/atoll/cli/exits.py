@@ -9,6 +9,7 @@
 7    conflict: the name is taken, the state does not allow it, or somebody else wrote first
 8    timed out while waiting; the work itself goes on
 9    the quota does not leave enough
+10   it would put a team over its quota and was not confirmed (--yes or --confirm)
 130  interrupted by Ctrl-C; work that was accepted goes on
 """
 
@@ -20,6 +21,7 @@ from enum import IntEnum
 from atoll.cli.paint import paint
 from atoll.errors import (
     AtollError,
+    ConfirmationNeededError,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -45,6 +47,7 @@ class Exit(IntEnum):
     CONFLICT = 7
     TIMED_OUT = 8
     QUOTA = 9
+    CONFIRM = 10
     INTERRUPTED = 130
 
 
@@ -67,6 +70,7 @@ _CODES: tuple[tuple[type[AtollError], Exit], ...] = (
     (ForbiddenError, Exit.NOT_ALLOWED),
     (NotFoundError, Exit.NOT_FOUND),
     (QuotaExceededError, Exit.QUOTA),
+    (ConfirmationNeededError, Exit.CONFIRM),
     (ConflictError, Exit.CONFLICT),
     (PreconditionError, Exit.CONFLICT),
     (PreconditionMissingError, Exit.CONFLICT),
@@ -75,8 +79,9 @@ _NEXT: tuple[tuple[type[AtollError], str], ...] = (
     (UnauthenticatedError, "atoll login URL"),
     (StaleWriteError, "read the object again and repeat the command"),
     (PreconditionError, "read the object again and repeat the command"),
+    (ConfirmationNeededError, "atoll quota set TEAM --limit NAME=AMOUNT, which shows it and asks"),
 )
-_QUIET = frozenset({"instance", "request_id", "next", "title"})
+_QUIET = frozenset({"instance", "request_id", "next", "title", "preview"})
 
 
 def exit_code(error: AtollError) -> Exit:

@@ -1,6 +1,8 @@
 """atoll up, down, status: a whole platform on this machine."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -108,6 +110,8 @@ def _closing(session: Session, place: Place, answer: Answer, *, demo: bool) -> N
     if answer.host == "sandbox":
         session.say(SIMULATED)
     session.say("Next:")
+    if shutil.which("atoll") is None:  # `make up` in a fresh checkout
+        session.say(f'  export PATH="{Path(sys.executable).parent}:$PATH"')
     if demo:
         session.say("  atoll vc get demo                        the virtual cluster")
         session.say("  atoll kubeconfig get demo --write --use  then: kubectl get pods")

@@ -63,6 +63,8 @@ def counts(texts: Sequence[str], what: str) -> dict[str, int]:
     found = {}
     for key, value in assignments(texts, what).items():
         if not value.isdigit():
-            raise UsageError(f"{key}={value} in {what}: the count must be a whole number.")
+            raise UsageError(
+                f"{key}={value} in {what}: the count must be a whole number, 0 or more."
+            )
         found[key] = int(value)
     return found

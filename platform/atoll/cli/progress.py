@@ -24,8 +24,11 @@ def line(mark: str, what: str, seconds: float | None, note: str = "") -> str:
 class StepLines:
     """Prints the steps of one operation; those that were over before it began stay unsaid."""
 
-    def __init__(self, say: Say, before: Iterable[StepStatus] = ()) -> None:
+    def __init__(
+        self, say: Say, before: Iterable[StepStatus] = (), *, deleting: bool = False
+    ) -> None:
         self._say = say
+        self._prefix = "Undo: " if deleting else ""  # deletion runs the same steps backwards
         self._told = {_identity(step) for step in before if step.state in _MARKS}
         self._last = time.monotonic()
         self._waits: set[str] = set()
@@ -38,7 +41,8 @@ class StepLines:
             self._told.add(_identity(step))
             note = step.message if step.state == "failed" else ""
             mark = "again" if step.state == "failed" and status.retry_at else step.state
-            self._say(line(mark, step.title or step.name, _took(step), note))
+            what = f"{self._prefix}{step.title or step.name}"
+            self._say(line(mark, what, _took(step), note))
             self._last = time.monotonic()
 
     def still(self, status: VirtualClusterStatus) -> None:
@@ -47,7 +51,7 @@ class StepLines:
             return
         self._last = time.monotonic()
         waits = {
-            f"  ...    {step.title}: {step.message or step.reason}"
+            f"  ...    {self._prefix}{step.title}: {step.message or step.reason}"
             for step in status.steps
             if step.state == "running" or (step.state == "failed" and status.retry_at)
         }

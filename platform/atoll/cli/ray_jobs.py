@@ -117,7 +117,10 @@ def _finish(session: Session, where: str, name: str, timeout: float, output: For
         SHAPE.one(job, output)
     session.say(f"Job {job.name}: {job.status}")
     if job.status != "SUCCEEDED":
-        raise AtollError(job.message or f"Ray says {job.status}.", code="job_failed")
+        raise AtollError(
+            job.message or f"Ray says {job.status}.", code="job_failed", who="you",
+            extra={"next": f"atoll job logs {job.name} --vc {where}"},
+        )  # fmt: skip
 
 
 @app.command()

@@ -15,6 +15,7 @@ from atoll.resources.teams import TeamSpec
 app = typer.Typer(help="People with one quota.", no_args_is_help=True)
 SHAPE: Shape[TeamRead] = Shape(
     ("NAME", lambda t: t.name),
+    ("PARENT", lambda t: t.spec.parent),
     ("LIMITS", lambda t: pairs({key: line.limit for key, line in t.spec.quota.items()})),
     ("RESERVED", lambda t: pairs(t.status.reserved)),
     ("MEMBERS", lambda t: len(t.spec.members)),
@@ -34,6 +35,11 @@ Profiles = Annotated[
 Schedulers = Annotated[
     list[str] | None,
     typer.Option("--scheduler", help="A gang scheduler its profiles may have; all when none."),
+]
+
+Parent = Annotated[
+    str | None,
+    typer.Option("--parent", help='Team of whose quota it takes its share; "" for none.'),
 ]
 
 
@@ -60,6 +66,7 @@ def create(
     member: Members = None,
     profile: Profiles = None,
     scheduler: Schedulers = None,
+    parent: Parent = None,
     display_name: Annotated[str, typer.Option("--display-name")] = "",
     file: File = None,
     dry_run: DryRun = False,
@@ -70,6 +77,8 @@ def create(
     Example: atoll team create vision --quota cpu=16,memory=64Gi --member ada=owner
     """
     spec = _spec(quota, member, profile, display_name, scheduler)
+    if parent is not None:
+        spec["parent"] = parent or None
     if file:
         document = manifests.single(file, "Team")
         name, spec = name or document["name"], {**document["spec"], **spec}
@@ -91,12 +100,15 @@ def update(
     member: Members = None,
     profile: Profiles = None,
     scheduler: Schedulers = None,
+    parent: Parent = None,
     display_name: Annotated[str, typer.Option("--display-name")] = "",
     dry_run: DryRun = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Change a team: quota lines are set one by one; members, profiles, schedulers as whole lists."""
     spec = _spec(quota, member, profile, display_name, scheduler)
+    if parent is not None:
+        spec["parent"] = parent or None
     if not spec:
         raise UsageError(
             "Say what to change: --quota, --member, --profile, --scheduler or --display-name."

@@ -51,7 +51,8 @@ class Waiter:
     def _events(
         self, name: str, identity: str, before: VirtualClusterRead | None, deleting: bool
     ) -> None:
-        lines = StepLines(self._session.say, before.status.steps if before else ())
+        told = before.status.steps if before else ()
+        lines = StepLines(self._session.say, told, deleting=deleting)
         latest = before
         try:
             for event in self._session.client.events.follow(name, deadline=self._deadline):

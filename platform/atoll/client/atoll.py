@@ -7,6 +7,7 @@ import httpx2
 
 from atoll.client.events import Events
 from atoll.client.objects import Objects, parse
+from atoll.client.quotas import QuotaRequests, Quotas
 from atoll.client.ray_clusters import RayClusters
 from atoll.client.ray_jobs import RayJobs
 from atoll.client.transport import Transport
@@ -28,6 +29,8 @@ class Atoll:
         self.profiles: Objects[ProfileRead, ProfileCreate] = Objects(
             self.transport, "profiles", ProfileRead
         )
+        self.quotas = Quotas(self.transport)
+        self.quota_requests = QuotaRequests(self.transport)
         self.virtual_clusters = VirtualClusters(self.transport)
         self.ray_clusters = RayClusters(self.transport)
         self.ray_jobs = RayJobs(self.transport)

@@ -7,6 +7,7 @@ import httpx2
 
 from atoll.errors import (
     AtollError,
+    ConfirmationNeededError,
     ConflictError,
     FieldProblem,
     ForbiddenError,
@@ -21,7 +22,7 @@ from atoll.errors import (
 )
 
 _BY_CODE: dict[str, type[AtollError]] = {
-    kind.code: kind for kind in (QuotaExceededError, StaleWriteError)
+    kind.code: kind for kind in (QuotaExceededError, StaleWriteError, ConfirmationNeededError)
 }
 _BY_STATUS: dict[int, type[AtollError]] = {
     400: InvalidError,

@@ -1,4 +1,4 @@
-"""What the host needs once: our custom resources, two namespaces, and the host's policies."""
+"""What the host needs once: our custom resources, namespaces, and the host's policies."""
 
 import asyncio
 from pathlib import Path
@@ -8,27 +8,29 @@ import yaml
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import CRD, NAMESPACE, kind_of
-from atoll.errors import ConflictError, NotFoundError, UnavailableError
+from atoll.errors import NotFoundError, UnavailableError
 from atoll.resources.crds import RESOURCES, crd
 from atoll.resources.meta import API_VERSION
 from atoll.settings import Settings
 
 _FILES = Path(__file__).parents[3] / "helm" / "atoll" / "files"
-POLICIES = (_FILES / "host-policies.yaml", _FILES / "tenant-pods.yaml")
-"""The fence, and what pods of teams may be."""
-_SERVED_SECONDS = 20.0
-_GOING_SECONDS = 60.0
+POLICIES = (
+    _FILES / "host-policies.yaml",
+    _FILES / "tenant-pods.yaml",
+    _FILES / "shared-mode.yaml",
+)
+"""The fence, what pods of teams may be, and what shared mode adds."""
+_SERVED_SECONDS, _GOING_SECONDS = 20.0, 60.0
 
 
 async def install(cluster: Cluster, settings: Settings) -> None:
     """Apply what differs and wait until the API serves our resources.
 
-    Raises UnavailableError when it does not within 20 s, ConflictError when something of an earlier
-    installation is still being deleted after a minute.
+    Raises UnavailableError when it does not within 20 s, or when a namespace is being removed for a minute.
     """
     for resource in RESOURCES:
         await _ensure(cluster, crd(resource))
-    for name in (settings.namespace, settings.access_namespace):
+    for name in (settings.namespace, settings.access_namespace, settings.mirror_namespace):
         await _ensure(
             cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         )
@@ -48,7 +50,10 @@ async def _ensure(cluster: Cluster, manifest: Object) -> None:
     deadline = asyncio.get_running_loop().time() + _GOING_SECONDS
     while found and found["metadata"].get("deletionTimestamp"):
         if asyncio.get_running_loop().time() > deadline:
-            raise ConflictError(f"{kind.kind} {name} is being deleted; try again when it is gone.")
+            raise UnavailableError(
+                f"{kind.kind} {name} of an earlier platform is still being removed; try again when "
+                f"`kubectl get {kind.plural} {name}` no longer finds it"
+            )
         await asyncio.sleep(0.2)
         found = await cluster.find(kind, name)
     if not says(found, manifest):
@@ -79,5 +84,5 @@ async def uninstall(cluster: Cluster, settings: Settings) -> None:
             await cluster.delete(CRD, f"{resource.PLURAL}.atoll.dev")
         except NotFoundError:
             continue
-    for name in (settings.namespace, settings.access_namespace):
+    for name in (settings.namespace, settings.access_namespace, settings.mirror_namespace):
         await cluster.delete(NAMESPACE, name)

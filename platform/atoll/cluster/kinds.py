@@ -29,6 +29,7 @@ TEAM = Kind(GROUP, VERSION, "Team", "teams", False)
 PROFILE = Kind(GROUP, VERSION, "Profile", "profiles", False)
 VIRTUAL_CLUSTER = Kind(GROUP, VERSION, "VirtualCluster", "virtualclusters", False)
 QUOTA_REQUEST = Kind(GROUP, VERSION, "QuotaRequest", "quotarequests", False)
+QUOTA_REVISION = Kind(GROUP, VERSION, "QuotaRevision", "quotarevisions", False)
 
 NAMESPACE = _core("Namespace", "namespaces", False)
 NODE = _core("Node", "nodes", False)

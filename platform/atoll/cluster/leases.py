@@ -5,6 +5,9 @@ Contract: https://kubernetes.io/docs/concepts/architecture/leases/
 
 import asyncio
 import contextlib
+import os
+import socket
+import threading
 from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,6 +36,11 @@ class OutdatedError(ConflictError):
     """A newer version of the worker has been the writer; what it wrote is left alone."""
 
     code, title = "outdated", "A newer worker has written here"
+
+
+def holder() -> str:
+    """Who we are for a lease: `host/process/thread`, as each thread of a worker works on its own."""
+    return f"{socket.gethostname()}/{os.getpid()}/{threading.get_native_id()}"
 
 
 def _micro(moment: datetime) -> str:

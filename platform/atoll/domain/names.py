@@ -17,10 +17,13 @@ LABEL_VIRTUAL_CLUSTER = "atoll.dev/virtual-cluster"
 LABEL_NODE_TEMPLATE = "atoll.dev/node-template"
 LABEL_STEP = "atoll.dev/step"
 LABEL_MODE = "atoll.dev/mode"
+LABEL_SHARED_NODE = "atoll.dev/shared"
+"""On host nodes that shared virtual clusters run on; their pods are pinned to it."""
 LABEL_MANAGED = "app.kubernetes.io/managed-by"
 ANNOTATION_FENCE = "atoll.dev/fence"
 ANNOTATION_WORKER = "atoll.dev/worker-version"
 """On a writer's Lease: the version of the worker that was the writer last."""
+ANNOTATION_VIRTUAL_NAMESPACE = "atoll.dev/virtual-namespace"
 ANNOTATION_HASH = "atoll.dev/values-hash"
 ANNOTATION_DRAINING = "atoll.dev/draining-since"
 """On a host node that we cordoned to release it: when (RFC 3339). Without it, a cordon is an admin's."""
@@ -30,7 +33,17 @@ ANNOTATION_PRIORITIES = "atoll.dev/priority-classes"
 """On a host namespace: the host's priority classes that its pods may carry, with commas."""
 FINALIZER = "atoll.dev/teardown"
 FIELD_MANAGER = "atoll"
+PRIORITY_GANG = "atoll-gang"
+"""Priority class of the host for pods that the host's gang scheduler places; the queue counts them."""
+PRIORITY_PLAIN = "atoll-plain"
+"""Priority class of the host for a shared virtual cluster's other pods; its namespace's quota counts them."""
+MIRROR_STEP = "mirror"
+"""Value of the step label on what belongs to the gang mirror."""
+CLAIMS = "atoll-gangs"
+"""ConfigMap of a shared virtual cluster's namespace: gang -> the virtual namespace it belongs to."""
 SYSTEM_NAMESPACE = "atoll-system"
+HOST_SCHEDULER_NAMESPACE = "volcano-system"
+"""Where we install Volcano on the host when it has none."""
 RAY_NAMESPACE = "ray"
 """The namespace inside every virtual cluster where Ray clusters live."""
 
@@ -78,6 +91,18 @@ def access_secret(virtual_cluster: str) -> str:
 def queue_name(team: str) -> str:
     """The scheduler queue of a team."""
     return f"team-{team}"
+
+
+def host_queue(virtual_cluster: str) -> str:
+    """The host scheduler's queue of a shared virtual cluster: called as its namespace, so that a
+    policy can compare the two.
+    """
+    return host_namespace(virtual_cluster)
+
+
+def mirror_secret(virtual_cluster: str) -> str:
+    """The Secret, in the access namespace, with which the gang mirror looks into it."""
+    return f"mirror-{virtual_cluster}"
 
 
 def pod_group_name(ray_cluster: str) -> str:

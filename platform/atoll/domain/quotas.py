@@ -7,7 +7,7 @@ twice and never too little.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from atoll.domain.quantities import format_quantity, is_binary, parse_quantity
@@ -33,7 +33,12 @@ class Shortage:
     free: str
     limit: str
     held: dict[str, str]
-    """Who holds it: virtual cluster -> amount, without the one that asks."""
+    """Who holds it: virtual cluster -> amount, without the one that asks. Empty at an ancestor, whose
+    other holders may be none of the asker's business."""
+    team: str = ""
+    """The ancestor whose limit it is; empty when it is the team's own."""
+    kept: str = "0"
+    """How much of what nobody holds is guaranteed to others."""
 
 
 def owner_of(key: str) -> str:
@@ -87,11 +92,18 @@ def reserved(ledger: Ledger) -> dict[str, str]:
     return {name: amount_text(name, value) for name, value in sorted(total.items())}
 
 
-def shortages(limits: Amounts, ledger: Ledger, owner: str, wanted: Amounts) -> list[Shortage]:
+def shortages(
+    limits: Amounts,
+    ledger: Ledger,
+    owner: str,
+    wanted: Amounts,
+    kept: Mapping[str, Decimal] | None = None,
+) -> list[Shortage]:
     """The resources of which `owner` may not hold as much as `wanted`.
 
     A resource without a limit is free. What does not grow is never refused, so a virtual cluster can
-    always shrink, also when the limit was lowered below what is held.
+    always shrink, also when the limit was lowered below what is held. `kept` is what others are
+    guaranteed and do not hold yet, by resource.
     """
     held = held_by_owner(ledger)
     own = held.pop(owner, {})
@@ -102,9 +114,11 @@ def shortages(limits: Amounts, ledger: Ledger, owner: str, wanted: Amounts) -> l
             continue
         others = {name: a[resource] for name, a in sorted(held.items()) if a.get(resource)}
         limit = parse_quantity(limits[resource])
-        free = limit - sum(others.values(), Decimal(0))
+        promised = (kept or {}).get(resource, Decimal(0))
+        free = limit - sum(others.values(), Decimal(0)) - promised
         if asked > free:
-            found.append(_shortage(resource, asked, max(free, Decimal(0)), limit, others))
+            short = _shortage(resource, asked, max(free, Decimal(0)), limit, others)
+            found.append(replace(short, kept=amount_text(resource, promised)))
     return found
 
 
@@ -128,6 +142,14 @@ def missing_resources(limits: Amounts, quota: Amounts) -> list[str]:
     return sorted(set(limits) - set(quota) - {COUNTED})
 
 
+def lacking_in_shared_mode(quota: Amounts) -> list[str]:
+    """Resources that a shared virtual cluster must name an amount of above zero, and does not.
+
+    It has no nodes of its own that would bound it, and to the gang scheduler zero is no bound.
+    """
+    return [name for name in ("cpu", "memory") if not parse_quantity(quota.get(name, "0"))]
+
+
 def expired_keys(ledger: Ledger, now: float, patience: float) -> list[str]:
     """Changes that have been under way for longer than `patience` seconds: their writer is gone."""
     return [k for k in ledger if (since := pending_since(k)) is not None and now - since > patience]
@@ -135,8 +157,15 @@ def expired_keys(ledger: Ledger, now: float, patience: float) -> list[str]:
 
 def describe(found: Iterable[Shortage]) -> str:
     """Shortages in words, with the numbers."""
-    return "; ".join(
-        f"{s.resource}: {s.asked} asked, {s.free} free of {s.limit}"
-        + (f" (held by {', '.join(f'{n} {a}' for n, a in s.held.items())})" if s.held else "")
-        for s in found
-    )
+    return "; ".join(_words(s) for s in found)
+
+
+def _words(short: Shortage) -> str:
+    whose = f" in the parent team {short.team!r}" if short.team else ""
+    notes = []
+    if short.held:
+        notes.append("held by " + ", ".join(f"{n} {a}" for n, a in short.held.items()))
+    if short.kept != "0":
+        notes.append(f"{short.kept} kept for guarantees of other teams")
+    text = f"{short.resource}: {short.asked} asked, {short.free} free of {short.limit}{whose}"
+    return text + (f" ({'; '.join(notes)})" if notes else "")

@@ -1,5 +1,7 @@
 """The RayCluster we make: one manifest for the API's and the virtual cluster's own Ray clusters."""
 
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Protocol
 
 from atoll.domain.gcs_store import credentials_name, fault_tolerance_options
@@ -11,6 +13,8 @@ from atoll.domain.names import (
     RAY_NAMESPACE,
     queue_name,
 )
+from atoll.domain.quantities import parse_quantity
+from atoll.domain.quotas import Amounts, amount_text
 from atoll.domain.schedulers import scheduler_named
 from atoll.domain.versions import Version, parse_version
 
@@ -51,6 +55,32 @@ class RayClusterShape(Protocol):
     @property
     def worker_gpus(self) -> int:
         """GPUs of each worker pod."""
+
+
+def amounts_needed(clusters: Iterable[RayClusterShape]) -> dict[str, Decimal]:
+    """The least that Ray clusters take of a quota, by resource: pods with their requests and limits, and
+    the Service of each head (KubeRay, common/service.go).
+    """
+    total = dict.fromkeys(("cpu", "memory", "pods", "services", "rayclusters"), Decimal(0))
+    gpus = Decimal(0)
+    for c in clusters:
+        total["cpu"] += parse_quantity(c.head_cpu) + c.workers * parse_quantity(c.worker_cpu)
+        total["memory"] += parse_quantity(c.head_memory)
+        total["memory"] += c.workers * parse_quantity(c.worker_memory)
+        total["pods"] += 1 + c.workers
+        total["services"] += 1
+        total["rayclusters"] += 1
+        gpus += c.workers * c.worker_gpus
+    return {**total, **({"nvidia.com/gpu": gpus} if gpus else {})}
+
+
+def lacking(quota: Amounts, clusters: Iterable[RayClusterShape]) -> dict[str, tuple[str, str]]:
+    """Resources of which the quota names less than the Ray clusters need: name -> (needed, named)."""
+    return {
+        resource: (amount_text(resource, needed), quota[resource])
+        for resource, needed in amounts_needed(clusters).items()
+        if resource in quota and needed > parse_quantity(quota[resource])
+    }
 
 
 def ray_image(image: str, version: str, registry: str | None = None) -> str:

@@ -137,6 +137,8 @@ def timeline_of(cluster: VirtualClusterRead, now: datetime) -> Timeline:
     """The steps with real times, on one scale from the first start to the end, or to now."""
     deleting = cluster.deleting_since is not None
     steps = cluster.status.steps[::-1] if deleting else cluster.status.steps
+    if deleting and cluster.status.observed_generation < cluster.generation:
+        steps = []  # those of the creation; no worker has begun to delete
     starts = [t for s in steps if (t := parse_time(s.started_at))]
     begin = min(starts, default=now)
     busy = any(s.state == "running" for s in steps)

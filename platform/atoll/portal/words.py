@@ -72,6 +72,19 @@ STEPS: dict[str, StepWords] = {
     ),
 }
 
+SHARED_STEPS: dict[str, StepWords] = {
+    "HostSchedulerReady": StepWords(
+        "Finding the host's gang scheduler",
+        "The host's gang scheduler is running",
+        "Leaving the host's gang scheduler",
+    ),
+    "HostQueueReady": StepWords(
+        "Making its queue on the host", "Its queue on the host is open", "Removing its host queue"
+    ),
+}
+"""Steps that only shared virtual clusters have."""
+_ALL_STEPS = STEPS | SHARED_STEPS
+
 REASONS: dict[str, str] = {
     # as it should be
     "Ready": "Everything that was asked for is there",
@@ -91,6 +104,7 @@ REASONS: dict[str, str] = {
     "SyncerStarting": "The virtual cluster is filling up with its first objects",
     "ExportingKubeconfig": "Its API runs; the way in is being made",
     "RayClustersStarting": "Ray heads and workers are starting",
+    "QueueOpening": "Its queue on the host is being opened",
     "NotEnoughNodes": "Too few free nodes of that template",
     "LayerLags": "The quota is not the same everywhere yet",
     "OverQuota": "More runs than the quota allows; what runs stays",
@@ -99,6 +113,7 @@ REASONS: dict[str, str] = {
     "Removing": "Being removed",
     "Uninstalling": "Being uninstalled",
     "Unlabelling": "Nodes are being given back",
+    "RemovingQueue": "Its queue on the host is being removed",
     "GivingBack": "The reservation is being given back",
     "Closing": "Being closed",
     "StoppingRay": "Ray clusters are being stopped",
@@ -123,20 +138,25 @@ REASONS: dict[str, str] = {
     "ProfileMissing": "The profile does not exist",
     "NamespaceTaken": "The host has a namespace of that name that is not ours",
     "ValuesRefused": "A value of the vcluster chart is not open to teams",
+    "QuotaTooSmall": "Its quota is less than its Ray clusters need",
+    "TeamTreeBroken": "The team's parents make no tree",
     "QuotaNotNamed": "Its quota leaves out what the team limits",
     "StoredInvalid": "It, its team or its profile is stored with something wrong",
-    "SharedModeMissing": "Shared mode is not there yet",
     "DrainingNodes": "Pods are leaving the nodes that it gives back",
     "NodesNotDrained": "Pods do not leave the nodes that it gives back",
     "SchedulerChanged": "Its profile has another scheduler than it runs",
     "SchedulerNotAllowed": "The team may not use the scheduler of its profile",
     "SchedulerNotShared": "The scheduler of its profile is for dedicated mode only",
+    "QuotaNeeded": "A shared virtual cluster needs an amount of CPU and memory",
+    "NodesNotOwned": "A shared virtual cluster owns no nodes",
+    "NoSharedNodes": "The host has no nodes left to share",
+    "HostSchedulerMissing": "The host has no gang scheduler",
     "NoNodesAskedFor": "It asks for no nodes",
     "NewerWriter": "Another worker has taken over",
     "Unexpected": "Something unexpected; will be tried again",
 }
 
-_ALIASES = {"Admission": "Admitted"}
+_ALIASES = {"Admission": "Admitted", "SharedNodes": "NodesReady"}
 _STATES: dict[StepState, tuple[str, Tone]] = {
     "waiting": ("Waiting", "calm"),
     "running": ("Running", "busy"),
@@ -187,7 +207,7 @@ def reason_words(reason: str) -> str:
 def find_step(name: str) -> StepWords | None:
     """The words of a step by its name ("control-plane") or its condition ("ControlPlaneReady")."""
     pascal = "".join(part[:1].upper() + part[1:] for part in name.split("-"))
-    return STEPS.get(_ALIASES.get(pascal, pascal)) or STEPS.get(f"{pascal}Ready")
+    return _ALL_STEPS.get(_ALIASES.get(pascal, pascal)) or _ALL_STEPS.get(f"{pascal}Ready")
 
 
 def step_words(name: str, title: str, *, deleting: bool = False) -> str:
@@ -225,7 +245,7 @@ class ConditionWords:
 
 def condition_words(condition: Condition) -> ConditionWords:
     """The condition in words."""
-    step = STEPS.get(condition.type)
+    step = _ALL_STEPS.get(condition.type)
     if condition.type == "Ready":
         claim = "It is ready to use"
     else:

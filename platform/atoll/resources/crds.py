@@ -12,10 +12,13 @@ import yaml
 from atoll.resources.meta import GROUP, VERSION, Resource
 from atoll.resources.profiles import Profile
 from atoll.resources.quota_requests import QuotaRequest
+from atoll.resources.quota_revisions import QuotaRevision
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
 
-RESOURCES: tuple[type[Resource], ...] = (Team, Profile, VirtualCluster, QuotaRequest)
+RESOURCES: tuple[type[Resource], ...] = (
+    Team, Profile, VirtualCluster, QuotaRequest, QuotaRevision,
+)  # fmt: skip
 _KEPT = (
     "type", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength", "required",
     "default", "description", "x-kubernetes-preserve-unknown-fields",
@@ -45,6 +48,10 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
     return out
 
 
+def _validations(rules: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+    return [{"rule": rule, "message": message} for rule, message in rules]
+
+
 def crd(resource: type[Resource]) -> dict[str, Any]:
     """The CustomResourceDefinition of one of our resources."""
     schema = resource.model_json_schema(by_alias=True)
@@ -57,9 +64,10 @@ def crd(resource: type[Resource]) -> dict[str, Any]:
     for part in properties.values():
         part.pop("default", None)
     if resource.RULES:
-        properties["spec"]["x-kubernetes-validations"] = [
-            {"rule": rule, "message": message} for rule, message in resource.RULES
-        ]
+        properties["spec"]["x-kubernetes-validations"] = _validations(resource.RULES)
+    whole: dict[str, Any] = {"type": "object", "required": ["spec"], "properties": properties}
+    if resource.OBJECT_RULES:
+        whole["x-kubernetes-validations"] = _validations(resource.OBJECT_RULES)
     columns = [{"name": n, "type": t, "jsonPath": p} for n, t, p in resource.COLUMNS]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -82,13 +90,7 @@ def crd(resource: type[Resource]) -> dict[str, Any]:
                     "storage": True,
                     "subresources": {"status": {}} if "status" in properties else {},
                     "additionalPrinterColumns": columns,
-                    "schema": {
-                        "openAPIV3Schema": {
-                            "type": "object",
-                            "required": ["spec"],
-                            "properties": properties,
-                        }
-                    },
+                    "schema": {"openAPIV3Schema": whole},
                 }
             ],
         },

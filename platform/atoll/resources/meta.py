@@ -61,6 +61,8 @@ class Resource(Model):
     """Printer columns: (name, type, JSON path)."""
     RULES: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Rules of the spec that the API server itself holds: (CEL expression, message)."""
+    OBJECT_RULES: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """The same over the whole object: `self.spec`, `self.status`, `self.metadata.name`."""
 
     metadata: Metadata
 

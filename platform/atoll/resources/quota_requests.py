@@ -17,8 +17,11 @@ class QuotaRequestSpec(Model):
     quota: dict[str, Quantity] = Field(description="The limits wanted, by resource name")
     reason: str = ""
     requested_by: str = ""
+    expires_at: str | None = Field(
+        None, description="RFC 3339; after it a pending request is not decided any more"
+    )
     decision: Decision = "Pending"
-    note: str = ""
+    note: str = Field("", description="From whoever decides, for whoever asked")
     decided_by: str = ""
 
 
@@ -37,7 +40,19 @@ class QuotaRequest(Resource):
     COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Team", "string", ".spec.team"),
         ("Decision", "string", ".spec.decision"),
+        ("Applied", "string", '.status.conditions[?(@.type=="Applied")].status'),
         ("Age", "date", ".metadata.creationTimestamp"),
+    )
+
+    RULES: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "self.team == oldSelf.team && self.quota == oldSelf.quota",
+            "what is asked cannot be changed; make a new request",
+        ),
+        (
+            "oldSelf.decision == 'Pending' || self.decision == oldSelf.decision",
+            "a decision is final; change the team's quota instead",
+        ),
     )
 
     spec: QuotaRequestSpec

@@ -31,11 +31,16 @@ class TeamSpec(Model):
     """What an admin wants of a team."""
 
     display_name: str = ""
+    parent: str | None = Field(
+        None,
+        description="Team of whose quota this one takes its share; what it holds counts towards every "
+        "ancestor's limits. Cannot be changed while anything is reserved",
+    )
     members: list[Member] = Field(default_factory=list)
     quota: dict[str, QuotaLine] = Field(
         default_factory=dict,
         description="By resource name: cpu, memory, storage, pods, services, nvidia.com/gpu, "
-        "virtualclusters, rayclusters. A resource that is not named is not limited.",
+        "virtualclusters, rayclusters. What is not named is limited by the ancestors alone.",
     )
     profiles: list[str] = Field(
         default_factory=list, description="Profiles the team may choose; empty means all"
@@ -64,15 +69,31 @@ class TeamStatus(Model):
 
 
 class Team(Resource):
-    """People with one quota."""
+    """People with one quota, which may be a share of another team's."""
 
     KIND: ClassVar[str] = "Team"
     PLURAL: ClassVar[str] = "teams"
     COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("Parent", "string", ".spec.parent"),
         ("CPU", "string", ".spec.quota.cpu.limit"),
         ("Reserved", "string", ".status.reserved.cpu"),
         ("Memory", "string", ".spec.quota.memory.limit"),
         ("Age", "date", ".metadata.creationTimestamp"),
+    )
+
+    OBJECT_RULES: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "!has(self.spec.parent) || self.spec.parent != self.metadata.name",
+            "a team cannot be its own parent",
+        ),
+        (
+            '(has(self.spec.parent) ? self.spec.parent : "") == '
+            '(has(oldSelf.spec.parent) ? oldSelf.spec.parent : "") || '
+            "!has(self.status) || !has(self.status.reservations) || "
+            "size(self.status.reservations) == 0",
+            "parent cannot be changed while virtual clusters of the team, or of teams below it, hold "
+            "quota; delete them first",
+        ),
     )
 
     spec: TeamSpec = Field(default_factory=TeamSpec)

@@ -32,6 +32,27 @@ UNCONVERGED = Gauge(
 )
 
 
+GANGS = Histogram(
+    "atoll_gang_mirror_seconds",
+    "Time from hearing of a gang of a shared virtual cluster to its change on the host",
+    ["change"],
+    buckets=_SECONDS,
+)
+MIRRORED = Gauge(
+    "atoll_mirrored_virtual_clusters", "Shared virtual clusters whose gangs this process mirrors"
+)
+
+
+def gang(change: str, seconds: float) -> None:
+    """One gang mirrored to the host or removed from it."""
+    GANGS.labels(change).observe(seconds)
+
+
+def mirrored_virtual_clusters(count: int) -> None:
+    """How many shared virtual clusters this process mirrors now."""
+    MIRRORED.set(count)
+
+
 def step(name: str, outcome: object, seconds: float, *, dry: bool) -> None:
     """One step of a pass; dry passes only read and are not counted."""
     if not dry:

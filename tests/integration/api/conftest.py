@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import yaml
 
 from builders.api_process import Running, give_node, profile, start_api, stop
 
@@ -73,3 +74,16 @@ def make_team(api: httpx2.Client, request: pytest.FixtureRequest) -> MakeTeam:
         return name
 
     return make
+
+
+@pytest.fixture
+def kube(api_server: Path) -> Iterator[httpx2.Client]:
+    """The API server itself, as somebody with kubectl has it."""
+    config = yaml.safe_load(api_server.read_text())
+    token = config["users"][0]["user"]["token"]
+    with httpx2.Client(
+        base_url=config["clusters"][0]["cluster"]["server"],
+        verify=False,
+        headers={"Authorization": f"Bearer {token}"},
+    ) as client:
+        yield client

@@ -81,7 +81,15 @@ def test_quota_refusal_has_every_number(api: httpx2.Client, make_team: MakeTeam)
     problem = answer.json()
     assert problem["code"] == "quota_exceeded"
     assert problem["shortages"] == [
-        {"resource": "cpu", "asked": "2", "free": "1", "limit": "4", "held": {"holder": "3"}}
+        {
+            "resource": "cpu",
+            "asked": "2",
+            "free": "1",
+            "limit": "4",
+            "held": {"holder": "3"},
+            "team": "",
+            "kept": "0",
+        }
     ]
     assert problem["errors"][0]["pointer"] == "/spec/quota/cpu"
     assert "admin" in problem["detail"]
@@ -119,7 +127,12 @@ def test_two_creates_with_one_name_at_once(
         ({"profile": "nowhere"}, "/spec/profile", "no profile"),
         ({"mode": "both"}, "/spec/mode", "dedicated"),
         ({"colour": "red"}, "/spec/colour", "no such field"),
-        ({"mode": "shared"}, "/spec/mode", "not there yet"),
+        ({"mode": "shared", "replicaSets": {"4c8g": 1}}, "/spec/replicaSets", "owns no nodes"),
+        (
+            {"mode": "shared", "replicaSets": {}, "quota": {"cpu": "1"}},
+            "/spec/quota/memory",
+            "could fill the host",
+        ),
         (
             {"mode": "dedicated", "replicaSets": {"4c8g": 3}},
             "/spec/replicaSets/4c8g",

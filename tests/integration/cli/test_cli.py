@@ -31,6 +31,35 @@ def test_a_team_from_birth_to_end(cli: Run) -> None:
     assert cli("team", "get", "cli-a").code == 6
 
 
+def test_a_quota_from_the_first_line_to_the_last_request(cli: Run) -> None:
+    assert cli("team", "create", "cli-top", "--quota", "cpu=16").code == 0
+    assert cli("team", "create", "cli-kid", "--parent", "cli-top", "--quota", "cpu=8").code == 0
+    over = cli("quota", "set", "cli-kid", "--limit", "cpu=17")
+    assert (over.code, "more than the limit of the team above" in over.err) == (2, True)
+    done = cli(
+        "quota", "set", "cli-kid", "--limit", "cpu=10", "--guaranteed", "cpu=4", "--note", "why"
+    )
+    assert done.code == 0, done.err
+    assert json.loads(cli("quota", "get", "cli-top", "-o", "json").out)["use"][0]["free"] == "12"
+
+    dry = cli("vc", "create", "cli-held", "--team", "cli-kid", "--nodes", f"{TEMPLATE}=1", "--quota",
+              "cpu=6", "--no-wait")  # fmt: skip
+    assert dry.code == 0, dry.err
+    refused = cli("quota", "set", "cli-kid", "--limit", "cpu=5")
+    assert refused.code == 10
+    assert "cpu: 6 reserved of 5, 1 over" in refused.err
+    assert cli("quota", "set", "cli-kid", "--limit", "cpu=5", "--yes").code == 0
+    history = json.loads(cli("quota", "history", "cli-kid", "-o", "json").out)["items"]
+    assert [h["quota"]["cpu"]["limit"] for h in history] == ["5", "10", "8"]
+    assert cli("quota", "revert", "cli-kid", str(history[-1]["number"])).code == 0
+
+    name = cli("quota", "request", "cli-kid", "--limit", "cpu=12", "-o", "name").out.strip()
+    assert name in cli("quota", "requests", "--state", "pending").out
+    approved = cli("quota", "approve", name, "--note", "fine", "-o", "yaml")
+    assert yaml.safe_load(approved.out)["state"] == "applied"
+    assert cli("quota", "refuse", name).code == 7
+
+
 def test_a_virtual_cluster_is_accepted(cli: Run) -> None:
     assert cli("team", "create", "cli-c", "--quota", "cpu=8").code == 0
     flags = ("--team", "cli-c", "--mode", "dedicated", "--no-wait", "--nodes", f"{TEMPLATE}=1")

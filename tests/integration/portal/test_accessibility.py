@@ -11,6 +11,7 @@ PATHS = (
     "/teams",
     "/teams/science",
     "/teams/idle",
+    "/teams/science/quota",
     "/virtual-clusters",
     "/virtual-clusters/science-ray",
     "/virtual-clusters/science-ray/edit",

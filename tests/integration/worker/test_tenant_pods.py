@@ -129,11 +129,28 @@ def test_the_platforms_own_pods_are_not_judged(host: Kube) -> None:
     assert said(host, body) == ""
 
 
+@pytest.mark.parametrize("name", sorted(SCHEDULERS))
+def test_every_scheduler_has_its_place(host: Kube, name: str) -> None:
+    """Inside a dedicated virtual cluster any of them; on the host those that can serve it."""
+    body = pod()
+    body["spec"]["schedulerName"] = name
+    assert said(host, body) == ""
+    del body["spec"]["nodeName"]
+    refused = said(host, body, "vc-s")
+    assert (refused == "") == SCHEDULERS[name].shared
+    assert SCHEDULERS[name].shared or f"no scheduler {name}" in refused
+
+
 def test_in_shared_mode_the_host_chooses_the_node(host: Kube) -> None:
-    assert "leave nodeName out" in said(host, pod(), "vc-s")
-    free = pod()
-    del free["spec"]["nodeName"]
-    assert said(host, free, "vc-s") == ""
+    body = pod()
+    body["metadata"]["annotations"] = {"scheduling.volcano.sh/queue-name": "vc-s"}
+    body["spec"] |= {
+        "priorityClassName": "atoll-gang",
+        "nodeSelector": {"atoll.dev/shared": "true"},
+    }
+    assert "cannot name its node" in said(host, body, "vc-s")
+    del body["spec"]["nodeName"]
+    assert said(host, body, "vc-s") == ""
 
 
 def test_nothing_can_be_slipped_in_later_and_deletion_is_never_held_up(host: Kube) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from atoll.application.operations import read_operation
+from atoll.application.reads import virtual_cluster_read
 from atoll.resources.meta import Condition, Metadata
 from atoll.resources.virtual_clusters import (
     StepStatus,
@@ -33,6 +34,12 @@ def virtual_cluster(
         spec=VirtualClusterSpec(team="t"),
         status=VirtualClusterStatus(observed_generation=observed, conditions=conditions, **status),
     )
+
+
+def test_what_is_to_be_deleted_is_not_called_ready() -> None:
+    assert virtual_cluster_read(virtual_cluster(phase="Ready")).status.phase == "Ready"
+    asked = virtual_cluster(phase="Ready", generation=2, deleting=True)
+    assert virtual_cluster_read(asked).status.phase == "Deleting"
 
 
 @pytest.mark.parametrize(

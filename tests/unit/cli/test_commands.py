@@ -132,6 +132,7 @@ def test_a_failed_job_ends_with_1(api: FakeApi, cli: Run) -> None:
     ended = cli(*arguments, "--", "false")
     assert ended.code == 1
     assert "exit code 3" in ended.err
+    assert "next: atoll job logs j1 --vc lab" in ended.err
     ended = cli(*arguments, "-o", "json", "--", "false")
     assert json.loads(ended.out)["status"] == "FAILED"
     assert "oops" in ended.err

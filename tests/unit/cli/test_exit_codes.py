@@ -21,6 +21,7 @@ CASES = [
     (errors.PreconditionError("x"), 7),
     (errors.PreconditionMissingError("x"), 7),
     (errors.QuotaExceededError("x"), 9),
+    (errors.ConfirmationNeededError("x"), 10),
     (errors.UnavailableError("x"), 1),
     (errors.AtollError("x"), 1),
 ]

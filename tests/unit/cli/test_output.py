@@ -22,9 +22,12 @@ def two_teams(api: FakeApi) -> None:
 
 def test_a_table_is_aligned_and_plain_in_a_pipe(cli: Run) -> None:
     lines = cli("team", "list").out.splitlines()
-    assert lines[0].split() == ["NAME", "LIMITS", "RESERVED", "MEMBERS", "AGE"]
-    assert [line.split()[:2] for line in lines[1:]] == [["vision", "cpu=16"], ["speech", "-"]]
-    starts = {line.index(cell) for line, cell in zip(lines, ("LIMITS", "cpu=16", "-"), strict=True)}
+    assert lines[0].split() == ["NAME", "PARENT", "LIMITS", "RESERVED", "MEMBERS", "AGE"]
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["vision", "-", "cpu=16"], ["speech", "-", "-"],
+    ]  # fmt: skip
+    cells = ("RESERVED", "-", "-")
+    starts = {line.index(cell, 20) for line, cell in zip(lines, cells, strict=True)}
     assert len(starts) == 1
     assert "\x1b" not in "".join(lines)
 

@@ -144,6 +144,15 @@ class TestDelete:
         assert (ended.code, ended.out) == (0, "")
         assert "lab is gone" in ended.err
 
+    def test_a_step_that_is_gone_is_not_told_as_made(self, api: FakeApi, cli: Run) -> None:
+        lab = virtual_cluster("lab", "Deleting")
+        undone = virtual_cluster("lab", "Deleting", [NAMESPACE])
+        api.when("DELETE", "virtual-clusters/lab", lab)
+        api.when("GET", STREAM, events(event("1", undone), event("2", undone, "deleted")))
+        api.when("GET", OPERATION, operation("lab", "running", action="delete"))
+        ended = cli("vc", "delete", "lab", "--yes")
+        assert ended.err.splitlines()[0].split() == ["ok", "Undo:", "Do", "namespace", "1.5", "s"]
+
     def test_gone_before_the_first_look(self, api: FakeApi, cli: Run) -> None:
         api.when("DELETE", "virtual-clusters/lab", virtual_cluster("lab", "Deleting"))
         assert cli("vc", "delete", "lab", "--yes").code == 0

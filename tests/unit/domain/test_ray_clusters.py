@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from atoll.contract.ray import RayClusterCreate
-from atoll.domain.ray_clusters import ray_cluster_manifest, ray_image
+from atoll.domain.ray_clusters import lacking, ray_cluster_manifest, ray_image
 from atoll.resources.virtual_clusters import RayClusterSpec
 
 
@@ -123,3 +123,25 @@ def test_an_older_ray_keeps_the_probe_of_kuberay() -> None:
     )  # fmt: skip
     (container,) = old["spec"]["headGroupSpec"]["template"]["spec"]["containers"]
     assert "readinessProbe" not in container
+
+
+def test_what_ray_clusters_need_of_a_quota() -> None:
+    clusters = [
+        RayClusterSpec(name="a", workers=3, worker_gpus=2),
+        RayClusterSpec(name="b", workers=0),
+    ]
+    assert lacking({}, clusters) == {}
+    enough = {
+        "cpu": "4", "memory": "10Gi", "pods": "5", "services": "2", "rayclusters": "2",
+        "nvidia.com/gpu": "6",
+    }  # fmt: skip
+    assert lacking(enough, clusters) == {}
+    short = {
+        "cpu": "3999m", "memory": "9Gi", "pods": "4", "services": "1", "rayclusters": "1",
+        "nvidia.com/gpu": "5",
+    }  # fmt: skip
+    assert lacking(short, clusters) == {
+        "cpu": ("4", "3999m"), "memory": ("10Gi", "9Gi"), "pods": ("5", "4"), "services": ("2", "1"),
+        "rayclusters": ("2", "1"), "nvidia.com/gpu": ("6", "5"),
+    }  # fmt: skip
+    assert lacking({"cpu": "0", "pods": "0"}, []) == {}

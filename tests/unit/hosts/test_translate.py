@@ -99,3 +99,17 @@ def test_only_what_kubernetes_can_emulate_is_emulated() -> None:
     assert old is None
     assert "cannot emulate" in note
     assert "v1.36.3" in note
+
+
+def test_a_pod_without_a_priority_class_gets_the_default_one_and_keeps_its_preemption_policy() -> (
+    None
+):
+    tenancy = Tenancy("team", "vc-team", keep_priority=True, default_priority="atoll-gang")
+    plain = pod()
+    plain["spec"] |= {"priority": 0, "preemptionPolicy": "PreemptLowerPriority"}
+    spec = host_pod(plain, tenancy)["spec"]
+    assert spec["priorityClassName"] == "atoll-gang"
+    assert "priority" not in spec
+    assert spec["preemptionPolicy"] == "PreemptLowerPriority"
+    plain["spec"]["priorityClassName"] = "atoll-plain"
+    assert host_pod(plain, tenancy)["spec"]["priorityClassName"] == "atoll-plain"

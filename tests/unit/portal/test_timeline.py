@@ -80,6 +80,7 @@ def test_a_failure_that_is_tried_again_is_no_verdict() -> None:
 def test_deletion_is_told_as_such() -> None:
     asked = read(status_at(13, now=NOW), deletingSince=ago(2, NOW), generation=2)
     assert state_of(asked, NOW).text == "Deletion was asked for; a worker takes it next"
+    assert not timeline_of(asked, NOW).rows  # those of the creation are none of the deletion's
 
 
 def test_deletion_goes_backwards_through_the_steps_it_has_come_to() -> None:

@@ -151,3 +151,29 @@ async def test_removal_goes_backwards_and_stops_where_something_is_left() -> Non
     assert gone == ["C", "B"]
     assert not result.done
     assert [r.step.condition for r in result.runs] == ["B", "C"]
+
+
+class Elsewhere(Step):
+    """A step of the other mode."""
+
+    name = title = condition = "Elsewhere"
+
+    def applies(self, scope: Scope) -> bool:
+        return False
+
+
+async def test_a_step_of_the_other_mode_is_left_out_and_nobody_waits_for_it() -> None:
+    found = await run(Elsewhere(), make("Here", needs=("Elsewhere",)))
+    assert found == {"Here": Done()}
+
+
+async def test_deletion_is_whole_only_when_every_step_of_the_mode_is_proven_gone() -> None:
+    class Stays(Step):
+        name = title = condition = "Stays"
+
+        def removed(self, scope: Scope, left: Any) -> Outcome:
+            return Wait("Removing", "still there")
+
+    scope = cast(Scope, FakeScope())
+    assert (await Engine([Elsewhere(), make("Here")]).remove(scope)).whole
+    assert not (await Engine([Stays(), make("Here")]).remove(scope)).whole

@@ -53,9 +53,9 @@ def test_a_failing_one_waits_for_its_time_unless_the_wish_changed() -> None:
 
 
 def test_one_that_cannot_be_read_is_hinted_at_until_its_status_says_so() -> None:
-    assert state_of(item(quota="much")) == State(1, converged=False, at_rest=False)
+    assert state_of(item(quota="much")) == State(1, converged=False, at_rest=False, team="t")
     told = {"quota": "much", "reason": "StoredInvalid"}
-    assert state_of(item(**told)) == State(1, converged=False, at_rest=True)
+    assert state_of(item(**told)) == State(1, converged=False, at_rest=True, team="t")
     assert not state_of(item(**told, generation=2)).at_rest  # of an older wish
     assert due(known(**told, generation=2, hinted=0), 60, WALL, 300)
     assert not due(known(**told, hinted=0), 60, WALL, 300)

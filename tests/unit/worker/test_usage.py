@@ -4,6 +4,7 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 
+from atoll.cluster.quota_trees import tree_of
 from atoll.telemetry import worker_metrics
 from atoll_worker.usage import Holding, gauges, holding_of, totals
 
@@ -30,10 +31,20 @@ CLUSTERS = {
 
 
 def test_a_team_uses_what_its_own_virtual_clusters_use() -> None:
-    assert totals(TEAM, CLUSTERS) == {
+    assert totals(TEAM, CLUSTERS, tree_of([TEAM])) == {
         "used": {"cpu": "2500m", "virtualclusters": "2"},
         "free": {"cpu": "3", "virtualclusters": "1"},
     }
+
+
+def test_a_parent_uses_what_the_teams_below_it_use() -> None:
+    teams = [{**TEAM, "metadata": {"name": "top"}}, {**TEAM, "spec": {"parent": "top"}}]
+    found = totals(teams[0], CLUSTERS, tree_of(teams))["used"]
+    assert found == {"cpu": "2500m", "virtualclusters": "2"}
+    told = gauges(teams, CLUSTERS)
+    assert told["used", "top", "", "cpu"] == told["used", "red", "", "cpu"] == 2.5
+    assert told["reserved", "red", "a", "cpu"] == 2
+    assert ("reserved", "top", "a", "cpu") not in told
 
 
 def test_gauges_are_told_in_base_units_by_team_and_by_virtual_cluster() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from atoll.resources.profiles import Profile
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll_worker.adapters.helm import canonical_hash
-from atoll_worker.reconcile.values import host_quota, tenant_values, vcluster_values
+from atoll_worker.reconcile.values import host_quota, kuberay_values, tenant_values, vcluster_values
 
 CHART = {"repository": "https://charts.example", "name": "c", "version": "1.0.0"}
 
@@ -88,3 +88,25 @@ def test_policies_that_mutate_are_switched_on_where_they_are_a_beta() -> None:
     assert [beta in arguments(v) for v in ("1.33.4", "1.34.0", "1.35.4", "1.36.3")] == [
         False, True, True, False,
     ]  # fmt: skip
+
+
+def test_a_shared_virtual_cluster_is_pinned_to_shared_nodes_and_its_pods_have_a_class() -> None:
+    shared = cluster(mode="shared", quota={"cpu": "4", "memory": "8Gi", "pods": "20"})
+    values = vcluster_values(shared, profile())
+    nodes = values["sync"]["fromHost"]["nodes"]
+    assert nodes == {"enabled": False, "selector": {"labels": {"atoll.dev/shared": "true"}}}
+    assert values["sync"]["toHost"]["pods"]["priorityClassName"] == "atoll-gang"
+    assert values["controlPlane"]["coredns"] == {"priorityClassName": "atoll-plain"}
+    assert values["controlPlane"]["distro"]["k8s"]["scheduler"]["enabled"] is False
+    assert kuberay_values(profile(), shared=True)["priorityClassName"] == "atoll-plain"
+
+
+def test_in_shared_mode_the_queue_counts_what_gangs_hold_and_the_namespace_the_rest() -> None:
+    shared = cluster(mode="shared", quota={"cpu": "4", "memory": "8Gi", "pods": "20"})
+    quota = tenant_values(shared, profile(), 1)["quota"]
+    assert quota == {
+        "hard": {"pods": "28"},
+        "plain": {"requests.cpu": "650m", "requests.memory": "1664Mi"},
+    }
+    dedicated = cluster(quota={"cpu": "4"})
+    assert tenant_values(dedicated, profile(), 1)["quota"]["plain"] == {}

@@ -1,16 +1,24 @@
 """Does what a plan says. The only place of the reconciler that writes."""
 
 import base64
+import contextlib
 from typing import Any
 
 from atoll.cluster import reservations
-from atoll.cluster.client import Cluster, Object
-from atoll.domain.names import ANNOTATION_FENCE, LABEL_VIRTUAL_CLUSTER
+from atoll.cluster.client import Object
+from atoll.cluster.leases import HeldByOtherError, WriterLease, holder
+from atoll.domain.names import (
+    ANNOTATION_FENCE,
+    FIELD_MANAGER,
+    LABEL_MANAGED,
+    LABEL_VIRTUAL_CLUSTER,
+)
 from atoll_worker.reconcile.outcome import (
     Change,
     DropKeys,
     Evict,
     Install,
+    InstallForAll,
     MarkOrphans,
     Mint,
     Patch,
@@ -27,6 +35,23 @@ async def carry_out(change: Change, scope: Scope) -> None:
     """One change; safe to repeat. Raises the cluster's and helm's errors."""
     if scope.dry:
         raise AssertionError("a dry pass must not write")
+    match change:
+        case Put() | Patch() | Remove() | Evict():
+            await _on_object(change, scope)
+        case Install() | Uninstall():
+            await _release(change, scope)
+        case InstallForAll(install, lease):
+            await _install_for_all(install, lease, scope)
+        case Reserve():
+            await _reserve(change, scope)
+        case Mint():
+            await _mint(change, scope)
+        case PutStoreUsers() | MarkOrphans() | DropKeys():
+            await _in_store(change, scope)
+
+
+async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None:
+    """One object, on the host or inside."""
     inside = getattr(change, "inside", False)
     cluster = await scope.inside() if inside else scope.host
     match change:
@@ -38,24 +63,6 @@ async def carry_out(change: Change, scope: Scope) -> None:
             await cluster.delete(kind, name, namespace)
         case Evict(pod, namespace):
             await cluster.evict(pod, namespace)
-        case Install() | Uninstall():
-            await _by_helm(change, cluster, scope)
-        case Reserve():
-            await _reserve(change, scope)
-        case Mint():
-            await _mint(change, scope)
-        case PutStoreUsers() | MarkOrphans() | DropKeys():
-            await _in_store(change, scope)
-
-
-async def _by_helm(change: Install | Uninstall, cluster: Cluster, scope: Scope) -> None:
-    """One release, on the host or inside."""
-    file = await scope.inside_file() if change.inside else scope.host_kubeconfig
-    match change:
-        case Install(release, namespace, chart, values):
-            await scope.releases.install(cluster, file, release, namespace, chart, values)
-        case Uninstall(release, namespace):
-            await scope.releases.uninstall(cluster, file, release, namespace)
 
 
 async def _in_store(change: PutStoreUsers | MarkOrphans | DropKeys, scope: Scope) -> None:
@@ -70,9 +77,36 @@ async def _in_store(change: PutStoreUsers | MarkOrphans | DropKeys, scope: Scope
             await store.drop_keys(storage_namespaces)
 
 
+async def _release(change: Install | Uninstall, scope: Scope) -> None:
+    inside = change.inside
+    cluster = await scope.inside() if inside else scope.host
+    file = await scope.inside_file() if inside else scope.host_kubeconfig
+    where = change.release, change.namespace
+    if isinstance(change, Uninstall):
+        await scope.releases.uninstall(cluster, file, *where)
+    else:
+        await scope.releases.install(cluster, file, *where, change.chart, change.values)
+
+
 async def _reserve(change: Reserve, scope: Scope) -> None:
     settle = reservations.release if change.quota is None else reservations.ensure
     await settle(scope.host, change.team, change.virtual_cluster)
+
+
+async def _install_for_all(install: Install, lease: str, scope: Scope) -> None:
+    """Nothing when another worker is at it. The mark on the namespace tells `atoll down` whose it is;
+    no virtual cluster's name and fence are on it, for it outlives them all.
+    """
+    settings = scope.settings
+    writer = WriterLease(scope.host, settings.namespace, lease, holder(), settings.lease_seconds)
+    with contextlib.suppress(HeldByOtherError):
+        async with writer.held():
+            meta = {"name": install.namespace, "labels": {LABEL_MANAGED: FIELD_MANAGER}}
+            await scope.host.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+            await scope.releases.install(
+                scope.host, scope.host_kubeconfig, install.release, install.namespace,
+                install.chart, install.values,
+            )  # fmt: skip
 
 
 def _stamped(manifest: Object, scope: Scope) -> Object:
@@ -100,10 +134,10 @@ async def _mint(mint: Mint, scope: Scope) -> None:
         "token": _b64(answer["token"]),
         "expires_at": _b64(answer["expirationTimestamp"]),
     }
-    labels = {**scope.labels("access"), "atoll.dev/uid": scope.vc.metadata.uid}
+    labels = {**scope.labels(mint.step), "atoll.dev/uid": scope.vc.metadata.uid}
     meta: dict[str, Any] = {
         "name": mint.secret,
-        "namespace": scope.settings.access_namespace,
+        "namespace": mint.place,
         "labels": labels,
         "annotations": {"atoll.dev/expires-at": answer["expirationTimestamp"]},
     }

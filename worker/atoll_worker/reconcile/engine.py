@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from atoll.domain.quota_tree import BrokenTreeError
 from atoll.errors import (
     AtollError,
     ForbiddenError,
@@ -46,6 +47,8 @@ class PassResult:
     """All steps of one pass, in their order."""
 
     runs: list[StepRun] = field(default_factory=list)
+    whole: bool = False
+    """Deletion: every step has had its turn and is proven gone."""
 
     @property
     def changes(self) -> int:
@@ -80,6 +83,8 @@ def failure(error: Exception) -> Failed | Wait:
             return Failed(error.reason, error.detail, delay=error.delay)
         case QuotaExceededError():
             return Failed("QuotaExceeded", error.detail, permanent=True, who="admin")
+        case BrokenTreeError():
+            return Failed("TeamTreeBroken", error.detail, permanent=True, who="admin")
         case StaleWriteError():
             return Failed("ChangedMeanwhile", error.detail, delay=0.2)
         case ForbiddenError() | InvalidError() if "atoll-fence" in error.detail:
@@ -105,33 +110,39 @@ class Engine:
     async def run(self, scope: Scope) -> PassResult:
         """One pass. With `scope.dry` nothing is written; `changes` then counts what would be."""
         loop = asyncio.get_running_loop()
+        steps = [step for step in self.steps if step.applies(scope)]
         answers: dict[str, asyncio.Future[StepRun]] = {
-            step.condition: loop.create_future() for step in self.steps
+            step.condition: loop.create_future() for step in steps
         }
+        elsewhere = {step.condition for step in self.steps} - answers.keys()
 
         async def one(step: Step) -> None:
-            for earlier in step.after:
+            for earlier in set(step.after) - elsewhere:
                 await answers[earlier]
             unmet = [
-                need for need in step.needs if not isinstance((await answers[need]).outcome, Done)
+                need
+                for need in step.needs
+                if need not in elsewhere and not isinstance((await answers[need]).outcome, Done)
             ]
             answers[step.condition].set_result(
                 _blocked(step, unmet[0]) if unmet else await run_step(step, scope)
             )
 
         async with asyncio.TaskGroup() as group:
-            for step in self.steps:
+            for step in steps:
                 group.create_task(one(step))
-        return PassResult([answers[step.condition].result() for step in self.steps])
+        return PassResult([answers[step.condition].result() for step in steps])
 
     async def remove(self, scope: Scope) -> PassResult:
         """One pass of deletion: the mirror image, stopping at the first step that is not proven gone."""
         result = PassResult()
-        for step in reversed(self.steps):
+        steps = [step for step in self.steps if step.applies(scope)]
+        for step in reversed(steps):
             run = await remove_step(step, scope)
             result.runs.insert(0, run)
             if not isinstance(run.outcome, Done):
-                break
+                return result
+        result.whole = True
         return result
 
 

@@ -29,6 +29,23 @@ def access_manifests(labels: dict[str, str]) -> list[Object]:
     ]
 
 
+def mirror_manifests(labels: dict[str, str]) -> list[Object]:
+    """Shared mode: what the gang mirror may do inside. It deletes pods only of a gang whose name
+    another virtual namespace has, before it gives the name to that one.
+    """
+    group = "scheduling.volcano.sh"
+    rules = [
+        {"apiGroups": [group], "resources": ["podgroups"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": [group], "resources": ["podgroups/status"], "verbs": ["patch"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "delete"]},
+    ]
+    return [
+        _account("atoll-mirror", labels),
+        _cluster_role("atoll-mirror", labels, rules),
+        _binding("atoll-mirror", "atoll-mirror", "atoll-mirror", labels),
+    ]
+
+
 def _gateway_rules() -> list[dict[str, Any]]:
     read = ["get", "list", "watch"]
     return [

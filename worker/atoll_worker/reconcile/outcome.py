@@ -86,6 +86,17 @@ class Install:
 
 
 @dataclass(frozen=True)
+class InstallForAll:
+    """Install a release that all virtual clusters of the host share, in a namespace marked as ours.
+
+    `lease` names the Lease that keeps two workers from doing it at once.
+    """
+
+    install: Install
+    lease: str
+
+
+@dataclass(frozen=True)
 class Uninstall:
     """Remove a release."""
 
@@ -105,12 +116,16 @@ class Reserve:
 
 @dataclass(frozen=True)
 class Mint:
-    """A fresh short-lived token of a ServiceAccount inside, kept for the gateway on the host."""
+    """A fresh short-lived token of a ServiceAccount inside, kept on the host for the gateway or the
+    gang mirror: as Secret `secret` in namespace `place`, with the step label `step`.
+    """
 
     service_account: str
     namespace: str
+    place: str
     secret: str
     seconds: int
+    step: str
 
 
 @dataclass(frozen=True)
@@ -137,7 +152,7 @@ class DropKeys:
 
 
 Change = (
-    Put | Patch | Remove | Evict | Install | Uninstall | Reserve | Mint
+    Put | Patch | Remove | Evict | Install | InstallForAll | Uninstall | Reserve | Mint
     | PutStoreUsers | MarkOrphans | DropKeys
 )  # fmt: skip
 """Everything a step can ask for. Plans are lists of these, so a plan can be shown before it is done."""

@@ -1,9 +1,6 @@
 """One look at one virtual cluster: dry first, and only when something is to do, as its writer."""
 
-import os
 import random
-import socket
-import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +12,13 @@ from pydantic import ValidationError
 from atoll import __version__
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import PROFILE, TEAM, VIRTUAL_CLUSTER
-from atoll.cluster.leases import HeldByOtherError, LeaseLostError, OutdatedError, WriterLease
+from atoll.cluster.leases import (
+    HeldByOtherError,
+    LeaseLostError,
+    OutdatedError,
+    WriterLease,
+    holder,
+)
 from atoll.domain.names import FINALIZER, lease_name
 from atoll.errors import NotFoundError, StaleWriteError
 from atoll.resources.meta import Metadata, Resource, now_text
@@ -34,11 +37,6 @@ from atoll_worker.reconcile.step import Step
 
 log = structlog.get_logger()
 R = TypeVar("R", bound=Resource)
-
-
-def holder() -> str:
-    """Who we are for the lease: `host/process/thread`, as each thread of a worker works on its own."""
-    return f"{socket.gethostname()}/{os.getpid()}/{threading.get_native_id()}"
 
 
 class Runner:
@@ -201,7 +199,7 @@ class Runner:
             vc = await self._read(vc.name)
             async with await self._scope(vc, lease.fence, dry=False) as scope:
                 result = await self._engine.remove(scope)
-                if not result.done or len(result.runs) < len(self._engine.steps):
+                if not result.whole:
                     await self._write_status(vc, result, lease.fence)
                     return _word(result)
             # The lease goes first: whoever dies here leaves a finalizer that calls the next worker,

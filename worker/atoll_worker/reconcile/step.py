@@ -23,6 +23,10 @@ class Step:
     """Conditions of steps that have their turn in the pass before this one, whatever comes of it: what
     they make (a kind, say) can then be used in the same pass."""
 
+    def applies(self, scope: Scope) -> bool:
+        """Whether virtual clusters of this mode have the step at all; needs on it are met if not."""
+        return True
+
     async def observe(self, scope: Scope) -> Any:
         """Read what this step is about."""
         raise NotImplementedError

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from atoll.domain.names import LABEL_VIRTUAL_CLUSTER, RAY_NAMESPACE, host_namespace
+from atoll.domain.gangs import capability
+from atoll.domain.names import (
+    LABEL_MODE,
+    LABEL_SHARED_NODE,
+    LABEL_VIRTUAL_CLUSTER,
+    PRIORITY_GANG,
+    PRIORITY_PLAIN,
+    RAY_NAMESPACE,
+    host_namespace,
+)
 from atoll.domain.quantities import add_quantities
 from atoll.domain.ray_clusters import mirrored
 from atoll.domain.versions import Version, parse_version
@@ -41,6 +50,8 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
         "experimental": {"syncSettings": {"setOwner": False}},
         "telemetry": {"enabled": False},
     }
+    if vc.spec.mode == "shared":
+        values["controlPlane"]["coredns"] = {"priorityClassName": PRIORITY_PLAIN}
     if profile.spec.registry:
         values["controlPlane"]["advanced"] = {"defaultImageRegistry": profile.spec.registry}
     return _merged(values, vc.spec.values)
@@ -69,18 +80,34 @@ def _stateful_set(profile: Profile) -> dict[str, Any]:
 
 def _synced(vc: VirtualCluster) -> dict[str, Any]:
     """What vcluster copies between the host and the virtual cluster."""
+    to_host: dict[str, Any] = {
+        "pods": {"enabled": True},
+        "persistentVolumeClaims": {"enabled": True},
+        # A node is released by evicting on the host: the tenant's budgets must be known there.
+        "podDisruptionBudgets": {"enabled": True},
+    }
+    if vc.spec.mode == "shared":
+        return _shared_sync(to_host)
+    labels = {LABEL_VIRTUAL_CLUSTER: vc.name}
     return {
-        "toHost": {
-            "pods": {"enabled": True},
-            "persistentVolumeClaims": {"enabled": True},
-            # A node is released by evicting on the host: the tenant's budgets must be known there.
-            "podDisruptionBudgets": {"enabled": True},
-        },
+        "toHost": to_host,
+        "fromHost": {"nodes": {"enabled": True, "selector": {"labels": labels}}},
+    }
+
+
+def _shared_sync(to_host: dict[str, Any]) -> dict[str, Any]:
+    """Pods are pinned to the shared nodes and get the gang class unless they name the plain one.
+
+    The selector pins also without node sync (vcluster, pods/syncer.go); a pod without a priority class
+    gets the one named here (pods/translate/translator.go).
+    """
+    pods = {"enabled": True, "priorityClassName": PRIORITY_GANG}
+    ours = {"matchLabels": {LABEL_MODE: "shared"}}
+    return {
+        "toHost": {**to_host, "pods": pods},
         "fromHost": {
-            "nodes": {
-                "enabled": vc.spec.mode == "dedicated",
-                "selector": {"labels": {LABEL_VIRTUAL_CLUSTER: vc.name}},
-            }
+            "nodes": {"enabled": False, "selector": {"labels": {LABEL_SHARED_NODE: "true"}}},
+            "priorityClasses": {"enabled": True, "selector": ours},
         },
     }
 
@@ -119,8 +146,9 @@ def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def kuberay_values(profile: Profile) -> dict[str, Any]:
+def kuberay_values(profile: Profile, *, shared: bool = False) -> dict[str, Any]:
     """Values of the KubeRay operator chart. The batch scheduler is chosen per operator."""
+    plain = {"priorityClassName": PRIORITY_PLAIN} if shared else {}
     image: dict[str, Any] = {"pullPolicy": "IfNotPresent"}
     if profile.spec.registry:
         image["repository"] = f"{profile.spec.registry}/kuberay/operator"
@@ -128,6 +156,7 @@ def kuberay_values(profile: Profile) -> dict[str, Any]:
         "image": image,
         **_own_wait(profile),
         "batchScheduler": {"name": profile.spec.scheduler.name},
+        **plain,
         "resources": {
             "requests": {"cpu": "50m", "memory": "128Mi"},
             "limits": {"cpu": "500m", "memory": "512Mi"},
@@ -140,6 +169,12 @@ def _own_wait(profile: Profile) -> dict[str, Any]:
     if parse_version(profile.spec.kubernetes.version) < MUTATING_SINCE:
         return {}
     return {"env": [{"name": "ENABLE_INIT_CONTAINER_INJECTION", "value": "false"}]}
+
+
+def volcano_definitions() -> dict[str, Any]:
+    """Values of the Volcano chart that leave nothing but its definitions, for a shared virtual cluster."""
+    off = ("admission_enable", "scheduler_enable", "controller_enable", "sharding_configmap_enable")
+    return {"custom": dict.fromkeys(off, False)}
 
 
 _OWN_PODS = {"cpu": "400m", "memory": "1Gi", "pods": "8", "services": "12", "storage": "0"}
@@ -164,11 +199,16 @@ def overhead(profile: Profile) -> dict[str, str]:
 
 
 def host_quota(vc: VirtualCluster, profile: Profile) -> dict[str, str]:
-    """`hard` of the host ResourceQuota: the team's share plus the platform's own overhead."""
+    """`hard` of the host ResourceQuota: the team's share plus the platform's own overhead.
+
+    In shared mode the host's queue counts what its scheduler places: a ResourceQuota would also count
+    the pods of gangs that wait, and so keep out a gang that fits.
+    """
     hard: dict[str, str] = {}
     ours = overhead(profile)
+    by_queue = capability(vc.spec.quota) if vc.spec.mode == "shared" else {}
     for resource, amount in vc.spec.quota.items():
-        if resource in ("virtualclusters", "rayclusters"):
+        if resource in ("virtualclusters", "rayclusters") or resource in by_queue:
             continue
         extra = {resource: ours[resource]} if resource in ours else {}
         total = add_quantities({resource: amount}, extra)[resource]
@@ -179,6 +219,14 @@ def host_quota(vc: VirtualCluster, profile: Profile) -> dict[str, str]:
     return hard
 
 
+def plain_quota(vc: VirtualCluster, profile: Profile) -> dict[str, str]:
+    """Shared mode: `hard` for pods that the gang scheduler does not place, ours and plain ones."""
+    if vc.spec.mode == "dedicated":
+        return {}
+    ours = overhead(profile)
+    return {f"requests.{resource}": ours[resource] for resource in ("cpu", "memory")}
+
+
 def tenant_values(vc: VirtualCluster, profile: Profile, fence: int) -> dict[str, Any]:
     """Values of helm/tenant. The fence is in them for the annotations and is not hashed."""
     redis = profile.spec.redis
@@ -186,7 +234,7 @@ def tenant_values(vc: VirtualCluster, profile: Profile, fence: int) -> dict[str,
         "fence": fence,
         "virtualCluster": vc.name,
         "team": vc.spec.team,
-        "quota": {"hard": host_quota(vc, profile)},
+        "quota": {"hard": host_quota(vc, profile), "plain": plain_quota(vc, profile)},
         "redis": {
             "image": mirrored(redis.image, profile.spec.registry),
             "replicas": redis.replicas,

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from atoll.cli import contexts
-from atoll.cli.local import nodes
+from atoll.cli.local import host_scheduler, nodes
 from atoll.cli.local.place import Place, State
 from atoll.cli.local.steps import Steps
 from atoll.cli.local.up import context_name
@@ -38,6 +38,8 @@ def run(session: Session, place: Place, timeout: float) -> None:
         if state is not None and state.host == "kind":
             Kind(place.name, place.kind, session.say).down()
     if on_host and state is not None and state.kubeconfig:
+        with steps.step("Gang scheduler that Atoll put on the host") as note:
+            note(asyncio.run(host_scheduler.remove(Path(state.kubeconfig))) or "none")
         with steps.step("Custom resources, policies and labels"):
             asyncio.run(_clean_host(Path(state.kubeconfig), state.labelled))
     with contexts.changing() as known:

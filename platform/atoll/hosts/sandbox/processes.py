@@ -130,7 +130,9 @@ class Processes:
 
 
 def _fingerprint(argv: Sequence[str], env: Mapping[str, str]) -> str:
-    text = json.dumps([list(argv), sorted(env.items())])
+    # PATH is the caller's: `atoll up` from another terminal is no reason to start all anew.
+    asked = sorted((key, value) for key, value in env.items() if key != "PATH")
+    text = json.dumps([list(argv), asked])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

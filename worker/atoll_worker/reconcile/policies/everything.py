@@ -20,7 +20,8 @@ def policy_manifests(enforced: Enforced, labels: Mapping[str, str]) -> list[Obje
     """Priority classes and policies. Validation holds in any case; where the API server can mutate,
     what a user would have to write is put in for them.
     """
-    made = priority_classes(labels)
+    # A shared virtual cluster has only the host's classes: vcluster takes others away again.
+    made = [] if enforced.shared else priority_classes(labels)
     for policy in _validating(enforced):
         made += policy_objects(policy, labels)
     if enforced.mutating:

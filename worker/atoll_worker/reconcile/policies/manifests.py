@@ -27,6 +27,13 @@ class Enforced:
     scheduler: Scheduler = VOLCANO
     mutating: str | None = None
     """The version in which the API server serves MutatingAdmissionPolicy; None: not at all."""
+    host_queue: str = ""
+    """Shared mode: the host's queue of the virtual cluster, in which pods without a gang are placed."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether the host schedules its pods."""
+        return bool(self.host_queue)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ host would then refuse a part of a gang. With all pods in the queue, whose capab
 what the gang scheduler admits always fits the host's quota: a gang is never cut there.
 """
 
+from atoll.domain.names import PRIORITY_PLAIN
 from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.manifests import Enforced, Policy, Rule, resources, text
 
@@ -20,11 +21,17 @@ _CLEANUP = """
         && quantity(c.?resources.?requests[?'memory'].orValue('1Gi')).compareTo(quantity('256Mi'))
            <= 0)
 """
-_CONDITIONS = {"no-cleanup-of-kuberay": f"!({_CLEANUP})"}
+_OWN_SHARE = {"no-cleanup-of-kuberay": f"!({_CLEANUP})"}
 """KubeRay's Job that removes a deleted cluster's keys must not wait behind the queue it makes room in;
 the platform's own share of the quota has room for it."""
+_SHARED = {"not-plain": f"object.spec.?priorityClassName.orValue('') != {text(PRIORITY_PLAIN)}"}
+"""In shared mode the host lets pods past the queue by their class alone."""
 _DEFAULTS = {"cpu": "50m", "memory": "128Mi", "ephemeral-storage": "100Mi"}
 """Requests of containers that ask for nothing: those the host would give (helm/tenant, limitRange)."""
+
+
+def _conditions(enforced: Enforced) -> dict[str, str]:
+    return _SHARED if enforced.shared else _OWN_SHARE
 
 
 def mutate_pods(enforced: Enforced) -> Policy:
@@ -34,12 +41,12 @@ def mutate_pods(enforced: Enforced) -> Policy:
         for name, amount in _DEFAULTS.items()
     )
     return Policy(
-        "atoll-pods", _PODS, _CONDITIONS, tenants_only=True,
+        "atoll-pods", _PODS, _conditions(enforced), tenants_only=True,
         mutations=[
             f"""
             Object{{
                 metadata: Object.metadata{{
-                    annotations: {{{text(QUEUE_NOTE)}: {text(enforced.queue)}}}}},
+                    annotations: {{{text(QUEUE_NOTE)}: {text(enforced.host_queue or enforced.queue)}}}}},
                 spec: Object.spec{{
                     schedulerName: {text(VOLCANO.name)},
                     containers: object.spec.containers.map(c, Object.spec.containers{{
@@ -53,9 +60,9 @@ def mutate_pods(enforced: Enforced) -> Policy:
 
 def validate_pods(enforced: Enforced) -> Policy:
     """Where the API server cannot mutate, a pod must say so itself."""
-    queue = text(enforced.queue)
+    queue, placed = text(enforced.queue), enforced.host_queue or enforced.queue
     return Policy(
-        "atoll-pods", _PODS, _CONDITIONS, tenants_only=True,
+        "atoll-pods", _PODS, _conditions(enforced), tenants_only=True,
         rules=[
             Rule(
                 f"object.spec.?schedulerName.orValue('') == {text(VOLCANO.name)}",
@@ -65,13 +72,13 @@ def validate_pods(enforced: Enforced) -> Policy:
             Rule(
                 f"""
                 {text(GROUP_NOTE)} in {_NOTES}
-                || {_NOTES}[?{text(QUEUE_NOTE)}].orValue('') == {queue}
+                || {_NOTES}[?{text(QUEUE_NOTE)}].orValue('') == {text(placed)}
                 """,
-                f"Set the annotation {QUEUE_NOTE} to {enforced.queue}.",
+                f"Set the annotation {QUEUE_NOTE} to {placed}.",
             ),
             Rule(
                 f"""
-                {_NOTES}[?{text(QUEUE_NOTE)}].orValue({queue}) == {queue}
+                {_NOTES}[?{text(QUEUE_NOTE)}].orValue({text(placed)}) == {text(placed)}
                 && {_LABELS}[?{text(VOLCANO.queue_label)}].orValue({queue}) == {queue}
                 && {_NOTES}[?{text(VOLCANO.queue_label)}].orValue({queue}) == {queue}
                 """,

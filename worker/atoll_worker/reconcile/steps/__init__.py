@@ -6,6 +6,8 @@ from atoll_worker.reconcile.steps.admission import Admission
 from atoll_worker.reconcile.steps.control_plane import ControlPlane
 from atoll_worker.reconcile.steps.gcs_users import GcsUsers
 from atoll_worker.reconcile.steps.guard_rails import GuardRails
+from atoll_worker.reconcile.steps.host_queue import HostQueue
+from atoll_worker.reconcile.steps.host_scheduler import HostScheduler
 from atoll_worker.reconcile.steps.namespace import NamespaceStep
 from atoll_worker.reconcile.steps.nodes import Nodes
 from atoll_worker.reconcile.steps.operator import Operator
@@ -16,6 +18,7 @@ from atoll_worker.reconcile.steps.quota import Quota
 from atoll_worker.reconcile.steps.ray_clusters import RayClusters
 from atoll_worker.reconcile.steps.redis import Redis
 from atoll_worker.reconcile.steps.scheduler import Scheduler
+from atoll_worker.reconcile.steps.shared_nodes import SharedNodes
 
 
 def all_steps() -> list[Step]:
@@ -23,6 +26,7 @@ def all_steps() -> list[Step]:
     are given back only when the namespace with everything that ran on them is gone.
     """
     return [
-        Admission(), Nodes(), NamespaceStep(), GuardRails(), Redis(), ControlPlane(), Access(),
-        Operator(), Scheduler(), Queue(), Policies(), Quota(), RayClusters(), GcsUsers(), Probe(),
+        Admission(), Nodes(), SharedNodes(), HostScheduler(), HostQueue(),
+        NamespaceStep(), GuardRails(), Redis(), ControlPlane(), Access(), Operator(), Scheduler(),
+        Queue(), Policies(), Quota(), RayClusters(), GcsUsers(), Probe(),
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from atoll.cluster.client import Object
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import SECRET, SERVICE_ACCOUNT, kind_of
 from atoll.domain import names
-from atoll_worker.reconcile.inside import access_manifests
+from atoll_worker.reconcile.inside import access_manifests, mirror_manifests
 from atoll_worker.reconcile.outcome import Change, Done, Mint, Outcome, Put, Remove, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -18,11 +18,11 @@ RENEW_BEFORE = timedelta(seconds=TOKEN_SECONDS / 2)
 
 @dataclass(frozen=True)
 class Seen:
-    """Is the syncer at work, what is missing inside, until when is the gateway's token good."""
+    """Is the syncer at work, what is missing inside, which tokens are to be minted anew."""
 
     reachable: bool
     missing: tuple[Object, ...]
-    token_until: datetime | None
+    stale: tuple[Mint, ...]
 
 
 class Access(Step):
@@ -35,50 +35,64 @@ class Access(Step):
         inside = await scope.inside()
         account = await inside.find(SERVICE_ACCOUNT, "default", "default")
         missing = []
-        for manifest in access_manifests(scope.labels(self.name)):
+        manifests = access_manifests(scope.labels(self.name))
+        if scope.vc.spec.mode == "shared":
+            manifests += mirror_manifests(scope.labels(self.name))
+        for manifest in manifests:
             meta = manifest["metadata"]
             found = await inside.find(kind_of(manifest), meta["name"], meta.get("namespace"))
             if not says(found, manifest):
                 missing.append(manifest)
-        return Seen(account is not None, tuple(missing), await self._token_until(scope))
+        stale = [mint for mint in self._tokens(scope) if await self._is_stale(scope, mint)]
+        return Seen(account is not None, tuple(missing), tuple(stale))
 
-    async def _token_until(self, scope: Scope) -> datetime | None:
-        secret = await scope.host.find(
-            SECRET, names.access_secret(scope.vc.name), scope.settings.access_namespace
-        )
+    def _tokens(self, scope: Scope) -> list[Mint]:
+        """The gateway's, and in shared mode that of the gang mirror."""
+        name, settings = scope.vc.name, scope.settings
+        inside, secret = names.SYSTEM_NAMESPACE, names.access_secret(name)
+        made = [
+            Mint(
+                "atoll-gateway", inside, settings.access_namespace, secret, TOKEN_SECONDS, self.name
+            )
+        ]
+        if scope.vc.spec.mode == "shared":
+            place, secret, step = (
+                settings.mirror_namespace,
+                names.mirror_secret(name),
+                names.MIRROR_STEP,
+            )
+            made.append(Mint("atoll-mirror", inside, place, secret, TOKEN_SECONDS, step))
+        return made
+
+    async def _is_stale(self, scope: Scope, mint: Mint) -> bool:
+        secret = await scope.host.find(SECRET, mint.secret, mint.place)
         if (
             secret is None
             or secret["metadata"]["labels"].get("atoll.dev/uid") != scope.vc.metadata.uid
         ):
-            return None
+            return True
         text = secret["metadata"]["annotations"].get("atoll.dev/expires-at", "")
-        return datetime.fromisoformat(text) if text else None
-
-    def _stale(self, seen: Seen) -> bool:
-        return seen.token_until is None or seen.token_until - datetime.now(UTC) < RENEW_BEFORE
+        return not text or datetime.fromisoformat(text) - datetime.now(UTC) < RENEW_BEFORE
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
-        changes: list[Change] = [Put(manifest, inside=True) for manifest in seen.missing]
-        if self._stale(seen):
-            secret = names.access_secret(scope.vc.name)
-            changes.append(Mint("atoll-gateway", names.SYSTEM_NAMESPACE, secret, TOKEN_SECONDS))
-        return changes
+        return [*(Put(manifest, inside=True) for manifest in seen.missing), *seen.stale]
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         if not seen.reachable:
             return Wait("SyncerStarting", "The default ServiceAccount is not there yet")
-        if seen.missing or self._stale(seen):
+        if seen.missing or seen.stale:
             return Wait("Writing", "Roles and tokens are being written")
         return Done("Roles for owner, member and viewer are there; the gateway may come in")
 
-    async def remains(self, scope: Scope) -> Object | None:
-        return await scope.host.find(
-            SECRET, names.access_secret(scope.vc.name), scope.settings.access_namespace
-        )
+    async def remains(self, scope: Scope) -> list[Mint]:
+        return [
+            mint
+            for mint in self._tokens(scope)
+            if await scope.host.find(SECRET, mint.secret, mint.place)
+        ]
 
-    def remove_plan(self, scope: Scope, left: Object | None) -> list[Change]:
-        name = names.access_secret(scope.vc.name)
-        return [Remove(SECRET, name, scope.settings.access_namespace)] if left else []
+    def remove_plan(self, scope: Scope, left: list[Mint]) -> list[Change]:
+        return [Remove(SECRET, mint.secret, mint.place) for mint in left]
 
-    def removed(self, scope: Scope, left: Object | None) -> Outcome:
+    def removed(self, scope: Scope, left: list[Mint]) -> Outcome:
         return Wait("Closing", "The gateway's token is still there") if left else Done("Closed")

@@ -2,35 +2,35 @@
 
 from typing import Any
 
-from atoll.cluster.kinds import TEAM
-from atoll.cluster.reservations import entries_of, limits_of
-from atoll.domain.quotas import demand, missing_resources
+from atoll.cluster.reservations import Held, held
+from atoll.domain.quotas import demand, lacking_in_shared_mode, missing_resources
+from atoll.domain.ray_clusters import lacking
 from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
+from atoll.resources.virtual_clusters import VirtualClusterSpec
 from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Reserve, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
 
 class Admission(Step):
-    """Reserves the quota in the team's ledger."""
+    """Reserves the quota in the ledgers of the team and its ancestors."""
 
     name, title, condition = "admission", "Reserve the quota", "Admitted"
 
-    async def observe(self, scope: Scope) -> dict[str, str] | None:
+    async def observe(self, scope: Scope) -> Held:
         """Read anew each time: our own reservation changes it."""
-        team = await scope.host.find(TEAM, scope.vc.spec.team)
-        return entries_of(team).get(scope.vc.name) if team else None
+        return await held(scope.host, scope.vc.spec.team, scope.vc.name)
 
     def _wanted(self, scope: Scope) -> dict[str, str]:
         return demand(scope.vc.spec.quota)
 
-    def plan(self, scope: Scope, seen: dict[str, str] | None) -> list[Change]:
-        if seen == self._wanted(scope) or self._refusal(scope):
+    def plan(self, scope: Scope, seen: Held) -> list[Change]:
+        if seen.amounts == self._wanted(scope) or self._refusal(scope, seen):
             return []
         return [Reserve(scope.vc.spec.team, scope.vc.name, scope.vc.spec.quota)]
 
-    def _refusal(self, scope: Scope) -> Failed | None:
+    def _refusal(self, scope: Scope, seen: Held) -> Failed | None:
         """Why it is not let in. The API refuses the same at once; kubectl does not ask the API."""
         spec = scope.vc.spec
         if scope.unreadable:
@@ -39,11 +39,14 @@ class Admission(Step):
             return _missing("TeamMissing", f"There is no team {spec.team!r}")
         if scope.profile is None:
             return _missing("ProfileMissing", f"There is no profile {spec.profile!r}")
-        unnamed = missing_resources(limits_of(scope.team.manifest()), spec.quota)
+        if seen.broken:
+            return Failed("TeamTreeBroken", seen.broken, permanent=True, who="admin")
+        unnamed = missing_resources(seen.limits, spec.quota)
         if unnamed:
             return Failed(
                 "QuotaNotNamed",
-                f"The team has limits on {', '.join(unnamed)}: name an amount of each in spec.quota.",
+                f"The team, or one above it, has limits on {', '.join(unnamed)}: name an amount of "
+                "each in spec.quota.",
                 permanent=True,
                 who="you",
             )
@@ -54,13 +57,25 @@ class Admission(Step):
         if problem:
             words = f"Profile {spec.profile!r} {problem.text}."
             return Failed(problem.reason, words, permanent=True, who="team owner")
-        if spec.mode == "shared":
+        return self._spec_refusal(scope)
+
+    def _spec_refusal(self, scope: Scope) -> Failed | None:
+        """What the spec asks for that cannot be, whoever's team it is."""
+        spec = scope.vc.spec
+        if short := lacking(spec.quota, spec.ray_clusters):
+            parts = "; ".join(
+                f"{r}: {need} needed, {has} named" for r, (need, has) in short.items()
+            )
             return Failed(
-                "SharedModeMissing",
-                "Shared virtual clusters are not there yet. Use mode dedicated and spec.replicaSets.",
+                "QuotaTooSmall",
+                f"spec.quota is less than the Ray clusters of the spec need: {parts}. Make them smaller "
+                "or the quota larger.",
                 permanent=True,
                 who="you",
             )
+        shared = _refused_in_shared_mode(spec) if spec.mode == "shared" else None
+        if shared:
+            return shared
         refused = find_value_problems(spec.values)
         if refused:
             first = refused[0]
@@ -72,32 +87,44 @@ class Admission(Step):
             )
         return None
 
-    def judge(self, scope: Scope, seen: dict[str, str] | None) -> Outcome:
-        refusal = self._refusal(scope)
+    def judge(self, scope: Scope, seen: Held) -> Outcome:
+        refusal = self._refusal(scope, seen)
         if refusal:
             return refusal
-        if seen != self._wanted(scope):
+        if seen.amounts != self._wanted(scope):
             return Wait("Reserving", "The reservation is not written yet")
         return Done("The team's quota has room")
 
-    def facts(self, scope: Scope, seen: dict[str, str] | None) -> dict[str, Any]:
+    def facts(self, scope: Scope, seen: Held) -> dict[str, Any]:
         """The scheduler it is let in with is the one it keeps."""
-        if self._refusal(scope) or seen != self._wanted(scope):
+        if self._refusal(scope, seen) or seen.amounts != self._wanted(scope):
             return {}
         return {"scheduler": scope.versions.spec.scheduler.name}
 
-    async def remains(self, scope: Scope) -> dict[str, str] | None:
+    async def remains(self, scope: Scope) -> Held:
         return await self.observe(scope)
 
-    def remove_plan(self, scope: Scope, left: dict[str, str] | None) -> list[Change]:
-        return [Reserve(scope.vc.spec.team, scope.vc.name, None)] if left is not None else []
+    def remove_plan(self, scope: Scope, left: Held) -> list[Change]:
+        return [Reserve(scope.vc.spec.team, scope.vc.name, None)] if left.anywhere else []
 
-    def removed(self, scope: Scope, left: dict[str, str] | None) -> Outcome:
-        return (
-            Done("Given back")
-            if left is None
-            else Wait("GivingBack", "The reservation is still there")
+    def removed(self, scope: Scope, left: Held) -> Outcome:
+        if left.anywhere:
+            return Wait("GivingBack", "The reservation is still there")
+        return Done("Given back")
+
+
+def _refused_in_shared_mode(spec: VirtualClusterSpec) -> Failed | None:
+    lacking = lacking_in_shared_mode(spec.quota)
+    if lacking:
+        words = (
+            f"A shared virtual cluster needs an amount of {' and '.join(lacking)} in spec.quota; "
+            "without one it could fill the host's nodes."
         )
+        return Failed("QuotaNeeded", words, permanent=True, who="you")
+    if spec.replica_sets:
+        words = "A shared virtual cluster owns no nodes. Leave spec.replicaSets out."
+        return Failed("NodesNotOwned", words, permanent=True, who="you")
+    return None
 
 
 def _missing(reason: str, text: str) -> Failed:

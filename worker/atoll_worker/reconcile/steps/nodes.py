@@ -10,7 +10,7 @@ from typing import Any
 
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import NODE, POD
-from atoll.domain.names import ANNOTATION_DRAINING, LABEL_VIRTUAL_CLUSTER
+from atoll.domain.names import ANNOTATION_DRAINING, LABEL_SHARED_NODE, LABEL_VIRTUAL_CLUSTER
 from atoll.domain.nodes import Allocation, HostNode, allocate
 from atoll_worker.reconcile.draining import Staying, in_words, staying, too_long
 from atoll_worker.reconcile.outcome import Change, Done, Evict, Failed, Outcome, Patch, Wait
@@ -46,6 +46,9 @@ class Nodes(Step):
     name, title, condition = "nodes", "Take the nodes", "NodesReady"
     needs = ("Admitted",)
 
+    def applies(self, scope: Scope) -> bool:
+        return scope.vc.spec.mode == "dedicated"
+
     async def observe(self, scope: Scope) -> Seen:
         found = await scope.host.items(NODE)
         objects = {item["metadata"]["name"]: item for item in found}
@@ -67,7 +70,11 @@ class Nodes(Step):
         return changes
 
     def _take(self, node: str, scope: Scope, seen: Seen) -> Change:
-        return _patch(node, seen, {"labels": {LABEL_VIRTUAL_CLUSTER: scope.vc.name}})
+        labels: dict[str, str | None] = {LABEL_VIRTUAL_CLUSTER: scope.vc.name}
+        if _labels(seen.objects[node]).get(LABEL_SHARED_NODE) == "true":
+            # When it is given back, the next look at a shared virtual cluster marks it again.
+            labels[LABEL_SHARED_NODE] = None
+        return _patch(node, seen, {"labels": labels})
 
     def _uncordon(self, node: str, seen: Seen) -> Change:
         return _patch(node, seen, {"annotations": {ANNOTATION_DRAINING: None}}, cordon=None)

@@ -5,7 +5,7 @@ from typing import Any
 from atoll.cluster.kinds import DEPLOYMENT
 from atoll.domain.names import SYSTEM_NAMESPACE
 from atoll.resources.profiles import Chart
-from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome
+from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 from atoll_worker.reconcile.steps.release import Seen, install_when_needed, not_ready
@@ -46,6 +46,8 @@ class InsideRelease(Step):
         return install_when_needed(scope, seen.release, chart, install)
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
+        if seen.release is None or seen.release.status != "deployed":
+            return Wait("Installing", f"{self.chart(scope).name} is not there yet")
         for name, workload in zip(self.deployments(scope), seen.workloads, strict=True):
             waiting = not_ready(workload, name)
             if waiting:
@@ -69,4 +71,4 @@ class Operator(InsideRelease):
         return scope.versions.spec.kuberay.chart
 
     def values(self, scope: Scope) -> dict[str, Any]:
-        return kuberay_values(scope.versions)
+        return kuberay_values(scope.versions, shared=scope.vc.spec.mode == "shared")

@@ -15,7 +15,7 @@ from atoll.cluster.kinds import (
     Kind,
     kind_of,
 )
-from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, queue_name
+from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, host_queue, queue_name
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.gcs_policies import gcs_policy_manifests
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
@@ -60,8 +60,9 @@ class Policies(Step):
     def _wanted(self, scope: Scope, seen: Seen) -> list[Object]:
         spec, facts = scope.vc.spec, adapter_of(scope.versions).facts
         queue, labels = queue_name(spec.team), scope.labels(self.name)
+        pods = host_queue(scope.vc.name) if spec.mode == "shared" else ""
         enforced = Enforced(
-            queue, scope.vc.name, queue_rule(facts, queue), spec.quota, facts, seen.mutating
+            queue, scope.vc.name, queue_rule(facts, queue), spec.quota, facts, seen.mutating, pods
         )
         gang = gang_policies(facts, queue, labels, mutate=seen.mutating is not None)
         gcs = gcs_policy_manifests(labels, mutate=seen.mutating is not None)

@@ -13,7 +13,7 @@ class Probe(Step):
     """Asks the virtual cluster's API for its health and for Ray clusters."""
 
     name, title, condition = "probe", "Try it as the team would", "ProbeReady"
-    needs = ("NodesReady", "RedisReady", "OperatorReady", "SchedulerReady", "QueueReady",
+    needs = ("NodesReady", "HostQueueReady", "RedisReady", "OperatorReady", "SchedulerReady", "QueueReady",
              "PoliciesReady", "RayClustersReady", "GcsUsersReady")  # fmt: skip
 
     async def observe(self, scope: Scope) -> str:

@@ -8,6 +8,7 @@ from atoll.cluster.drift import says
 from atoll.cluster.kinds import (
     PERSISTENT_VOLUME_CLAIM,
     POD,
+    QUEUE,
     RAY_CLUSTER,
     RESOURCE_QUOTA,
     SERVICE,
@@ -15,8 +16,9 @@ from atoll.cluster.kinds import (
     Kind,
     kind_of,
 )
-from atoll.cluster.reservations import entries_of
-from atoll.domain.names import queue_name
+from atoll.cluster.quota_trees import entries_of
+from atoll.domain.gangs import capability
+from atoll.domain.names import host_queue, queue_name
 from atoll.domain.quantities import add_quantities
 from atoll.domain.queue_shares import differences
 from atoll.domain.quotas import COUNTED, demand
@@ -55,7 +57,7 @@ class Quota(Step):
 
     name, title, condition = "quota", "Agree on the quota", "QuotaReady"
     needs = ("GuardRailsReady",)
-    after = ("QueueReady", "PoliciesReady")
+    after = ("HostQueueReady", "QueueReady", "PoliciesReady")
 
     async def observe(self, scope: Scope) -> Seen:
         team = await scope.host.find(TEAM, scope.vc.spec.team)
@@ -64,9 +66,18 @@ class Quota(Step):
             Layer("the team's ledger", demand(scope.vc.spec.quota), held),
             await self._host_layer(scope),
         ]
-        if scope.vc.spec.mode == "dedicated":
+        if scope.vc.spec.mode == "shared":
+            layers.append(await self._host_queue_layer(scope))
+        else:
             layers.append(await self._queue_layer(scope))
         return Seen(tuple(layers), await self._used(scope))
+
+    async def _host_queue_layer(self, scope: Scope) -> Layer:
+        """Shared mode: what the host's scheduler goes by."""
+        name = host_queue(scope.vc.name)
+        found = await scope.host.find(QUEUE, name)
+        held = ((found or {}).get("spec") or {}).get("capability") or {}
+        return Layer(f"the host's queue {name}", capability(scope.vc.spec.quota), held)
 
     async def _host_layer(self, scope: Scope) -> Layer:
         """Of the host's quota its status: that is what the host's admission goes by."""
@@ -92,7 +103,9 @@ class Quota(Step):
 
     async def _used(self, scope: Scope) -> dict[str, str]:
         quota = scope.vc.spec.quota
-        used = requests_of(await _copied(scope, POD))
+        # In shared mode pods of a gang that waits are on the host too, and hold nothing yet.
+        placed = [pod for pod in await _copied(scope, POD) if pod["spec"].get("nodeName")]
+        used = requests_of(placed)
         if "storage" in quota:
             used["storage"] = _storage(await _copied(scope, PERSISTENT_VOLUME_CLAIM))
         if "services" in quota:

@@ -32,7 +32,7 @@ class RayClusters(Step):
     """Sent as soon as the API serves them, so that they start with the operator, not after it."""
 
     name, title, condition = "ray-clusters", "Start the Ray clusters", "RayClustersReady"
-    needs = ("NodesReady", "QueueReady", "PoliciesReady")
+    needs = ("NodesReady", "HostQueueReady", "QueueReady", "PoliciesReady")
     after = ("OperatorReady",)
 
     async def observe(self, scope: Scope) -> Seen:

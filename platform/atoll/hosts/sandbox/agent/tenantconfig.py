@@ -20,6 +20,7 @@ class TenantConfig:
     node_labels: dict[str, str] | None
     pinned_labels: dict[str, str]
     priority_classes: bool
+    default_priority: str
     replicated: dict[tuple[str, str], tuple[str, str]]
     server: str
     context: str
@@ -45,6 +46,9 @@ class TenantConfig:
             node_labels=labels if nodes.get("enabled") else None,
             pinned_labels=labels,
             priority_classes=bool((sync.get("priorityClasses") or {}).get("enabled")),
+            default_priority=str(
+                (values["sync"]["toHost"].get("pods") or {}).get("priorityClassName") or ""
+            ),
             replicated=_replicated(values, namespace),
             server=str(export.get("server") or ""),
             context=str(export.get("context") or ""),

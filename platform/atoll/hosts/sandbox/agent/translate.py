@@ -26,6 +26,7 @@ class Tenancy:
     own_scheduler: bool = False
     node_labels: dict[str, str] = field(default_factory=dict)
     keep_priority: bool = False
+    default_priority: str = ""
     owner: Obj | None = None
 
     def host_name(self, name: str, namespace: str) -> str:
@@ -76,10 +77,12 @@ def host_pod(pod: Obj, tenancy: Tenancy) -> Obj:
         meta["annotations"]["vcluster.loft.sh/owner-references"] = json.dumps(owners)
         meta["annotations"]["vcluster.loft.sh/owner-set-kind"] = owners[0]["kind"]
     spec = copy.deepcopy(pod["spec"])
-    for unwanted in ("serviceAccount", "priority", "preemptionPolicy", "ephemeralContainers"):
+    for unwanted in ("serviceAccount", "priority", "ephemeralContainers"):
         spec.pop(unwanted, None)
     if not tenancy.keep_priority:
         spec.pop("priorityClassName", None)
+    if tenancy.default_priority and not spec.get("priorityClassName"):
+        spec["priorityClassName"] = tenancy.default_priority
     spec["serviceAccountName"] = f"vc-workload-{tenancy.name}"
     spec["automountServiceAccountToken"] = False
     spec["enableServiceLinks"] = False

@@ -213,6 +213,7 @@ async def _sync(
         own_scheduler=config.own_scheduler,
         node_labels=config.pinned_labels,
         keep_priority=config.priority_classes,
+        default_priority=config.default_priority,
         owner=await _owner(host, namespace, release) if config.set_owner else None,
     )
     nodes = NodeSync(world, site, config.node_labels)

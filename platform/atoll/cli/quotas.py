@@ -1,0 +1,266 @@
+"""atoll quota: what a team may hold, what a change would do, what it was, and asking for more."""
+
+import itertools
+import sys
+from contextlib import AbstractContextManager
+from typing import Annotated
+
+import typer
+
+from atoll.cli.exits import UsageError
+from atoll.cli.options import DryRun, Output, Yes, assignments, session_of
+from atoll.cli.output import Format, Shape, age, pairs, write
+from atoll.cli.session import Session, did_you_mean
+from atoll.contract.quotas import (
+    QuotaLineChange,
+    QuotaPreview,
+    QuotaRead,
+    QuotaRevert,
+    QuotaRevisionRead,
+    QuotaUse,
+    QuotaWrite,
+)
+from atoll.errors import ConfirmationNeededError
+from atoll.resources.teams import QuotaLine
+
+app = typer.Typer(help="What a team may hold.", no_args_is_help=True)
+
+
+def _step(before: str | None, after: str | None) -> str | None:
+    return after if before == after else f"{before or '-'} → {after or '-'}"
+
+
+def _changes(revision: QuotaRevisionRead) -> str:
+    def text(line: QuotaLine | None) -> str | None:
+        if line is None:
+            return None
+        return f"{line.limit} (g {line.guaranteed})" if line.guaranteed else line.limit
+
+    return ", ".join(
+        f"{c.resource} {_step(text(c.before), text(c.after))}" for c in revision.changes
+    )
+
+
+USE: Shape[QuotaUse] = Shape(
+    ("RESOURCE", lambda u: u.resource),
+    ("LIMIT", lambda u: u.limit),
+    ("GUARANTEED", lambda u: u.guaranteed),
+    ("RESERVED", lambda u: u.reserved),
+    ("FREE", lambda u: u.free),
+    ("BOUND BY", lambda u: u.bound_by),
+    name=lambda u: u.resource,
+)
+LINES: Shape[QuotaLineChange] = Shape(
+    ("RESOURCE", lambda c: c.resource),
+    ("LIMIT", lambda c: _step(c.limit_before, c.limit_after)),
+    ("GUARANTEED", lambda c: _step(c.guaranteed_before, c.guaranteed_after)),
+    ("RESERVED", lambda c: c.reserved),
+    ("OVER", lambda c: c.over if c.over != "0" else None),
+    name=lambda c: c.resource,
+)
+HISTORY: Shape[QuotaRevisionRead] = Shape(
+    ("NUMBER", lambda r: r.number),
+    ("BY", lambda r: r.by),
+    ("CAUSE", lambda r: r.cause),
+    ("CHANGES", _changes),
+    ("NOTE", lambda r: r.note),
+    ("AGE", lambda r: age(r.at)),
+    name=lambda r: str(r.number),
+)
+Team = Annotated[str, typer.Argument(help="The team.")]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="Limits, as cpu=16,memory=64Gi.", metavar="NAME=AMOUNT,..."),
+]
+Guaranteed = Annotated[
+    list[str] | None,
+    typer.Option("--guaranteed", help="Guarantees, as cpu=8.", metavar="NAME=AMOUNT,..."),
+]
+Remove = Annotated[
+    list[str] | None, typer.Option("--remove", help="A resource that is no longer named.")
+]
+Note = Annotated[str, typer.Option("--note", help="Why; kept in the history.")]
+Confirmed = Annotated[
+    str | None, typer.Option("--confirm", help="`confirm` of the preview that is accepted.")
+]
+
+
+@app.command()
+def get(ctx: typer.Context, team: Team, output: Output = Format.TABLE) -> None:
+    """Limits, guarantees, what is reserved and what is free, ancestors counted."""
+    session = session_of(ctx)
+    with _known(session, team):
+        _show(session.client.quotas.get(team), output)
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    team: Team,
+    *,
+    limit: Limits = None,
+    guaranteed: Guaranteed = None,
+    remove: Remove = None,
+    note: Note = "",
+    confirm: Confirmed = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Change lines of a quota; those that are not named stay.
+
+    Example: atoll quota set vision --limit cpu=32 --guaranteed cpu=8 --note "two more projects"
+    """
+    session = session_of(ctx)
+    now, wanted = _wanted(session, team, limit, guaranteed, remove, note)
+    seen = session.client.quotas.preview(team, wanted)
+    if not dry_run:
+        confirm = _confirmed(session, seen, confirm, yes=yes)
+    done = session.client.quotas.put(
+        team, wanted, revision=now.revision, confirm=confirm, dry_run=dry_run
+    )
+    _show(done, output)
+    session.say(f"Quota of {team} {'would be set' if dry_run else 'set'}.")
+
+
+@app.command()
+def preview(
+    ctx: typer.Context,
+    team: Team,
+    *,
+    limit: Limits = None,
+    guaranteed: Guaranteed = None,
+    remove: Remove = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """What a change would do: before and after, what is over, who would get in."""
+    session = session_of(ctx)
+    _, wanted = _wanted(session, team, limit, guaranteed, remove, "")
+    seen = session.client.quotas.preview(team, wanted)
+    if output in (Format.TABLE, Format.NAME):
+        LINES.many(seen.lines, output)
+        _explain(session, seen)
+    else:
+        write(seen.dump(), output)
+
+
+@app.command()
+def history(
+    ctx: typer.Context,
+    team: Team,
+    last: Annotated[int, typer.Option("--last", min=1, help="At most this many.")] = 20,
+    output: Output = Format.TABLE,
+) -> None:
+    """What the quota was, who changed it and why, the newest first."""
+    session = session_of(ctx)
+    with _known(session, team):
+        HISTORY.many(list(itertools.islice(session.client.quotas.history(team), last)), output)
+
+
+@app.command()
+def revert(
+    ctx: typer.Context,
+    team: Team,
+    number: Annotated[int, typer.Argument(help="Of the history.")],
+    *,
+    note: Note = "",
+    confirm: Confirmed = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Set the quota to what it was at a number of the history."""
+    session = session_of(ctx)
+    client = session.client
+    with _known(session, team):
+        now = client.quotas.get(team)
+    then = next((r for r in client.quotas.history(team) if r.number == number), None)
+    if then is None:
+        raise UsageError(f"The history of {team} has no number {number}; see atoll quota history.")
+    if not dry_run:
+        seen = client.quotas.preview(team, QuotaWrite(quota=then.quota))
+        confirm = _confirmed(session, seen, confirm, yes=yes)
+    wanted = QuotaRevert(number=number, note=note)
+    done = client.quotas.revert(
+        team, wanted, revision=now.revision, confirm=confirm, dry_run=dry_run
+    )
+    _show(done, output)
+    session.say(f"Quota of {team} {'would be' if dry_run else 'is'} as at number {number}.")
+
+
+def _known(session: Session, team: str) -> AbstractContextManager[None]:
+    return did_you_mean(
+        team, lambda: (t.name for t in session.client.teams.all()), "atoll team list"
+    )
+
+
+def _show(found: QuotaRead, output: Format) -> None:
+    if output in (Format.TABLE, Format.NAME):
+        USE.many(found.use, output)
+    else:
+        write(found.dump(), output)
+
+
+def _wanted(
+    session: Session,
+    team: str,
+    limit: list[str] | None,
+    guaranteed: list[str] | None,
+    remove: list[str] | None,
+    note: str,
+) -> tuple[QuotaRead, QuotaWrite]:
+    """The quota as it is, and as it would be with these lines."""
+    limits = assignments(limit or (), "--limit")
+    promised = assignments(guaranteed or (), "--guaranteed")
+    if not (limits or promised or remove):
+        raise UsageError("Say what to change: --limit, --guaranteed or --remove.")
+    with _known(session, team):
+        now = session.client.quotas.get(team)
+    lines = {name: line.dump() for name, line in now.quota.items() if name not in (remove or ())}
+    for name, amount in limits.items():
+        lines.setdefault(name, {})["limit"] = amount
+    for name, amount in promised.items():
+        if name not in lines:
+            raise UsageError(f"{name} has no limit; name one with --limit {name}=AMOUNT as well.")
+        lines[name]["guaranteed"] = amount
+    quota = {name: _line(name, line) for name, line in lines.items()}
+    return now, QuotaWrite(quota=quota, note=note)
+
+
+def _line(name: str, line: dict[str, str]) -> QuotaLine:
+    try:
+        return QuotaLine.model_validate(line)
+    except ValueError as error:
+        raise UsageError(
+            f"{name}: {line} is no line of a quota; write 16, 500m or 64Gi."
+        ) from error
+
+
+def _confirmed(session: Session, seen: QuotaPreview, given: str | None, *, yes: bool) -> str | None:
+    """What to confirm the change with, after showing what it does and asking. None: nothing to ask."""
+    if not seen.needs_confirmation:
+        return None
+    if given:
+        return given
+    _explain(session, seen)
+    if not yes and not sys.stdin.isatty():
+        raise ConfirmationNeededError(
+            f"More of {seen.team} is reserved than the new limits allow, and nobody is there to ask.",
+            extra={"next": f"the same with --confirm {seen.confirm}, or with --yes"},
+        )
+    session.confirm("What runs stays, and nothing of it grows. Go on?", yes=yes)
+    return seen.confirm
+
+
+def _explain(session: Session, seen: QuotaPreview) -> None:
+    for line in seen.lines:
+        if line.over != "0":
+            session.say(
+                f"{line.resource}: {line.reserved} reserved of {line.limit_after}, {line.over} over"
+            )
+    for holder in seen.no_longer_fit:
+        session.say(f"would not be let in again: {holder.virtual_cluster} ({pairs(holder.demand)})")
+    for holder in seen.would_be_admitted:
+        session.say(f"would get in: {holder.virtual_cluster} ({pairs(holder.demand)})")
+    if seen.needs_confirmation:
+        session.say(f"to be confirmed with: --confirm {seen.confirm}")

@@ -1,0 +1,171 @@
+"""The gang mirror's rules: what a virtual cluster's PodGroup is on the host, and what comes back.
+
+The contract is Volcano's: a pod finds its PodGroup by its own namespace and the annotation
+`scheduling.k8s.io/group-name`. vcluster copies the annotation unchanged, so the copy of a PodGroup
+bears the same name, and all virtual namespaces of one virtual cluster share the names.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+from atoll.domain.names import (
+    ANNOTATION_FENCE,
+    ANNOTATION_HASH,
+    ANNOTATION_VIRTUAL_NAMESPACE,
+    FIELD_MANAGER,
+    LABEL_MANAGED,
+    LABEL_STEP,
+    LABEL_TEAM,
+    LABEL_VIRTUAL_CLUSTER,
+    MIRROR_STEP,
+    host_namespace,
+    host_queue,
+)
+from atoll.domain.quantities import format_quantity, is_binary, parse_quantity
+
+Object = dict[str, Any]
+GROUP_NAME = "scheduling.k8s.io/group-name"
+NAME_TAKEN = "NameTaken"
+_COPIED = ("minMember", "minTaskMember", "minResources")
+_GRAIN = Decimal("0.001")
+_BROUGHT_BACK = ("phase", "running", "succeeded", "failed")
+
+
+def mirrored(group: Object, *, virtual_cluster: str, team: str, fence: int) -> Object:
+    """The host's PodGroup for one inside.
+
+    Only sizes are taken over. The queue is the virtual cluster's own; priority, preemption hints and
+    every other label and annotation would reach beyond it and stay inside.
+    """
+    spec = {key: group["spec"][key] for key in _COPIED if group["spec"].get(key) is not None}
+    spec["queue"] = host_queue(virtual_cluster)
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
+    return {
+        "apiVersion": "scheduling.volcano.sh/v1beta1",
+        "kind": "PodGroup",
+        "metadata": {
+            "name": group["metadata"]["name"],
+            "namespace": host_namespace(virtual_cluster),
+            "labels": {
+                LABEL_MANAGED: FIELD_MANAGER,
+                LABEL_TEAM: team,
+                LABEL_VIRTUAL_CLUSTER: virtual_cluster,
+                LABEL_STEP: MIRROR_STEP,
+            },
+            "annotations": {
+                ANNOTATION_FENCE: str(fence),
+                ANNOTATION_VIRTUAL_NAMESPACE: group["metadata"]["namespace"],
+                ANNOTATION_HASH: hashlib.sha256(text.encode()).hexdigest()[:16],
+            },
+        },
+        "spec": spec,
+    }
+
+
+def owner(claimants: Sequence[Object], held_by: str | None) -> Object | None:
+    """Which of the PodGroups of one name is the gang: who has the name already, else the oldest."""
+    ordered = sorted(
+        claimants,
+        key=lambda g: (
+            g["metadata"]["namespace"] != held_by,
+            g["metadata"].get("creationTimestamp", ""),
+            g["metadata"]["namespace"],
+        ),
+    )
+    return ordered[0] if ordered else None
+
+
+def refused(group: Object, held_by: str) -> Object:
+    """The status of a PodGroup whose name another virtual namespace has; users and KubeRay see why."""
+    name, mine = group["metadata"]["name"], group["metadata"]["namespace"]
+    message = (
+        f"Namespace {held_by} of this virtual cluster already has a gang {name}. In a shared virtual "
+        f"cluster Ray clusters and jobs of all namespaces need different names: delete the one in "
+        f"{mine} and make it again under another name."
+    )
+    condition = {
+        "type": "Unschedulable",
+        "status": "True",
+        "reason": NAME_TAKEN,
+        "message": message,
+    }
+    return {"phase": "Pending", "conditions": [condition]}
+
+
+def brought_back(host: Object) -> Object:
+    """What the host's scheduler says of a gang, as the PodGroup inside shows it."""
+    status = host.get("status") or {}
+    shown: Object = {key: status[key] for key in _BROUGHT_BACK if status.get(key) is not None}
+    shown["conditions"] = [
+        {key: value for key, value in condition.items() if key != "transitionID"}
+        for condition in status.get("conditions") or []
+    ]
+    return shown
+
+
+def same_status(shown: Object | None, wanted: Object) -> bool:
+    """Whether a PodGroup says this already; moments do not count, or each would cost a write."""
+    have = shown or {}
+    plain = [
+        {k: v for k, v in c.items() if k not in ("lastTransitionTime", "transitionID")}
+        for c in have.get("conditions") or []
+    ]
+    want = [{k: v for k, v in c.items() if k != "lastTransitionTime"} for c in wanted["conditions"]]
+    rest = {k: v for k, v in wanted.items() if k != "conditions"}
+    return plain == want and all(have.get(k) == v for k, v in rest.items())
+
+
+def virtual_namespace(host: Object) -> str:
+    """The virtual namespace that a copy on the host belongs to."""
+    notes = host["metadata"].get("annotations") or {}
+    return str(notes.get(ANNOTATION_VIRTUAL_NAMESPACE, ""))
+
+
+def fence_of(host: Object) -> int:
+    """The fence a copy was written with; 0 when it has none."""
+    text = str((host["metadata"].get("annotations") or {}).get(ANNOTATION_FENCE, ""))
+    return int(text) if text.isdigit() else 0
+
+
+def is_foreign(pod: Object, gang: str, holder: str) -> bool:
+    """Whether a pod inside claims this gang from another virtual namespace than the one that has it."""
+    meta = pod["metadata"]
+    mine = (meta.get("annotations") or {}).get(GROUP_NAME) == gang
+    return mine and meta["namespace"] != holder
+
+
+def capability(quota: Mapping[str, str]) -> dict[str, str]:
+    """What of a virtual cluster's quota the gang scheduler itself holds: CPU, memory, devices."""
+    return {name: amount for name, amount in quota.items() if _scheduled(name)}
+
+
+def _scheduled(resource: str) -> bool:
+    return resource in ("cpu", "memory") or (
+        "/" in resource and not resource.startswith(("count/", "requests.", "limits."))
+    )
+
+
+def queue_spec(
+    quota: Mapping[str, str], limits: Mapping[str, str], guaranteed: Mapping[str, str]
+) -> Object:
+    """The host queue of a shared virtual cluster (Volcano, Queue v1beta1).
+
+    `capability`, its hard cap, is its quota. `guarantee` is its part of what its team is guaranteed,
+    by its part of the team's limit: the parts of all virtual clusters of a team never pass the whole,
+    and none changes when another comes or goes. `weight` is its whole CPUs (1 to 65535), so that a team
+    gains nothing by cutting its quota into more virtual clusters.
+    """
+    cap = capability(quota)
+    share: dict[str, str] = {}
+    for name, amount in cap.items():
+        limit = parse_quantity(limits.get(name, "0"))
+        if name in guaranteed and limit > 0:
+            part = parse_quantity(guaranteed[name]) * parse_quantity(amount) / limit
+            part = part.quantize(_GRAIN if name == "cpu" else Decimal(1), ROUND_DOWN)
+            share[name] = format_quantity(part, binary=is_binary(name))
+    weight = max(1, min(65535, int(parse_quantity(cap.get("cpu", "1")))))
+    spec: Object = {"weight": weight, "reclaimable": False, "capability": cap}
+    return {**spec, "guarantee": {"resource": share}} if share else spec

@@ -1,0 +1,97 @@
+"""The page of a team's quota: what is free, what it was, and who asks for more."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+
+from atoll.application.pages import LIMIT_MOST, PageAsk
+from atoll.contract.quota_requests import QuotaDecision
+from atoll.contract.quotas import QuotaDifference
+from atoll.domain.quantities import parse_quantity
+from atoll.errors import AtollError
+from atoll.portal.bars import amount, label_of
+from atoll.portal.problems import ProblemView, problem_view
+from atoll.portal.visits import PortalRoute, Visit, go, typed, visiting
+from atoll.resources.teams import QuotaLine
+
+router = APIRouter(include_in_schema=False, route_class=PortalRoute)
+QuotaVisit = Annotated[Visit, visiting("quotas:read")]
+DecideVisit = Annotated[Visit, visiting("quota-requests:decide")]
+_SHOWN = PageAsk(limit=20)
+_VERDICTS = ("approve", "refuse")
+CAUSES = {
+    "created": "with the team",
+    "changed": "changed",
+    "reverted": "gone back to an earlier state",
+    "requested": "asked for and approved",
+}
+
+
+def told(resource: str, text: str | None) -> str:
+    """An amount for people, with its unit; empty when there is none."""
+    return "" if text is None else amount(resource, parse_quantity(text))
+
+
+def line_words(resource: str, line: QuotaLine | None) -> str:
+    """A line of a quota in words."""
+    if line is None:
+        return "not named"
+    promised = f", {told(resource, line.guaranteed)} guaranteed" if line.guaranteed else ""
+    return told(resource, line.limit) + promised
+
+
+def change_words(change: QuotaDifference) -> str:
+    """What one revision did to one resource."""
+    before = line_words(change.resource, change.before)
+    return f"{label_of(change.resource)}: {before} → {line_words(change.resource, change.after)}"
+
+
+@router.get("/teams/{name}/quota")
+async def quota_page(name: str, visit: QuotaVisit) -> Response:
+    """One team's quota, its history, and its open requests."""
+    return await _page(visit, name)
+
+
+@router.post("/teams/{name}/quota-requests/{quota_request}")
+async def decide(name: str, quota_request: str, request: Request, visit: DecideVisit) -> Response:
+    """Approve or refuse what the person saw, with a note."""
+    values = await typed(request)
+    verdict, seen = values.get("do", ""), values.get("seen", "")
+    cases = visit.use_cases.quota_requests
+    decision = QuotaDecision.model_construct(note=values.get("note", "").strip()[:2000])
+    try:
+        if verdict in _VERDICTS:
+            carry_out = cases.approve if verdict == "approve" else cases.refuse
+            await carry_out(visit.caller, quota_request, decision, expected=frozenset({seen}))
+    except AtollError as error:
+        return await _page(visit, name, problem=problem_view(error), status=error.status)
+    return go(f"/teams/{name}/quota")
+
+
+async def _page(
+    visit: Visit, name: str, *, problem: ProblemView | None = None, status: int = 200
+) -> Response:
+    cases, caller = visit.use_cases, visit.caller
+    team, quota, history, asked = await asyncio.gather(
+        cases.teams.get(caller, name),
+        cases.quotas.get(caller, name),
+        cases.quotas.history(caller, name, _SHOWN),
+        cases.quota_requests.page(caller, PageAsk(LIMIT_MOST), team=name, state="pending"),
+    )
+    values: dict[str, Any] = {
+        "team": team,
+        "title": team.spec.display_name or team.name,
+        "quota": quota,
+        "history": history.items,
+        "more": history.next is not None,
+        "requests": asked.items,
+        "problem": problem,
+        "now": datetime.now(UTC),
+        "told": told,
+        "label_of": label_of,
+        "change_words": change_words,
+        "causes": CAUSES,
+    }
+    return visit.page("quota.html", status, section="teams", **values)

@@ -1,0 +1,74 @@
+"""A local copy of a collection that follows its API server."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import Kind
+from atoll.errors import AtollError, NotFoundError
+
+log = structlog.get_logger()
+Key = tuple[str, str]
+_RETRY_SECONDS = 1.0
+_NOT_SERVED_SECONDS = 2.0
+
+
+class Picture:
+    """Objects by namespace and name; tells of each that is there, appears, changes or goes."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        kind: Kind,
+        changed: Callable[[Object], None],
+        *,
+        namespace: str | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self.items: dict[Key, Object] = {}
+        self.synced = asyncio.Event()
+        self._cluster, self._kind, self._changed = cluster, kind, changed
+        self._namespace, self._labels = namespace, labels
+
+    def named(self, name: str) -> list[Object]:
+        """The objects of one name, of all namespaces."""
+        return [item for (_, other), item in self.items.items() if other == name]
+
+    async def follow(self) -> None:
+        """Until cancelled; what breaks is begun anew with a full list."""
+        while True:
+            try:
+                await self._once()
+            except NotFoundError:
+                # Not "nothing is there": a starting API server does not serve its definitions yet.
+                await asyncio.sleep(_NOT_SERVED_SECONDS)
+            except AtollError as error:
+                log.debug("mirror.watch", kind=self._kind.plural, detail=error.detail)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _once(self) -> None:
+        where = {"namespace": self._namespace, "labels": self._labels}
+        found, revision = await self._cluster.items_at(self._kind, **where)  # type: ignore[arg-type]
+        self._replace(found)
+        async for change, item in self._cluster.watch(self._kind, since=revision, **where):  # type: ignore[arg-type]
+            if change == "DELETED":
+                self.items.pop(key_of(item), None)
+            else:
+                self.items[key_of(item)] = item
+            self._changed(item)
+
+    def _replace(self, found: list[Object]) -> None:
+        fresh = {key_of(item): item for item in found}
+        gone = [item for key, item in self.items.items() if key not in fresh]
+        self.items = fresh
+        self.synced.set()
+        for item in [*gone, *found]:
+            self._changed(item)
+
+
+def key_of(item: Object) -> Key:
+    """Namespace and name."""
+    meta = item["metadata"]
+    return meta.get("namespace", ""), meta["name"]

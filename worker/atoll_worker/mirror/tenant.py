@@ -1,0 +1,220 @@
+"""One shared virtual cluster: its PodGroups on the host, and their fate back inside."""
+
+import asyncio
+import base64
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.drift import says
+from atoll.cluster.kinds import CONFIG_MAP, POD, POD_GROUP
+from atoll.domain import gangs, names
+from atoll.errors import AtollError, ForbiddenError, InvalidError, NotFoundError
+from atoll.telemetry import worker_metrics
+from atoll_worker.mirror.pictures import Picture
+
+log = structlog.get_logger()
+_RETRY_SECONDS = 1.0
+_CLEARING_SECONDS = 0.3
+_YOUNG_SECONDS = 1.0
+
+
+class FencedError(Exception):
+    """Another mirror is the writer now; nothing more may be written."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What the worker has put in the access namespace: whose gangs to mirror, and the way inside."""
+
+    virtual_cluster: str
+    team: str
+    version: str
+    config: dict[str, Any]
+
+    @classmethod
+    def read(cls, secret: Object) -> "Ticket":
+        """From the Secret. Raises KeyError for one that lacks a part."""
+        meta, data = secret["metadata"], secret["data"]
+        cluster = {
+            "server": base64.b64decode(data["server"]).decode(),
+            "certificate-authority-data": data["ca.crt"],
+        }
+        user = {"token": base64.b64decode(data["token"]).decode()}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "it",
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+            "clusters": [{"name": "it", "cluster": cluster}],
+            "users": [{"name": "it", "user": user}],
+        }
+        labels = meta["labels"]
+        return cls(
+            labels[names.LABEL_VIRTUAL_CLUSTER],
+            labels[names.LABEL_TEAM],
+            meta["resourceVersion"],
+            config,
+        )
+
+
+class Tenant:
+    """Settles one gang after the other by name, level-triggered: from what is there on both sides."""
+
+    def __init__(self, host: Cluster, ticket: Ticket, groups: Picture, fence: int) -> None:
+        self._host, self._ticket, self._outside, self._fence = host, ticket, groups, fence
+        self._namespace = names.host_namespace(ticket.virtual_cluster)
+        self._dirty: dict[str, float] = {}
+        self._wake = asyncio.Event()
+        self._claims: dict[str, str] = {}
+        self._claimed_at: dict[str, float] = {}
+        self._clearing: dict[str, set[str] | None] = {}
+
+    def poke(self, gang: str) -> None:
+        """Look at this gang soon."""
+        self._dirty.setdefault(gang, time.monotonic())
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises FencedError when another mirror has taken over."""
+        async with Cluster.from_dict(self._ticket.config) as inside:
+            picture = Picture(inside, POD_GROUP, lambda g: self.poke(g["metadata"]["name"]))
+            following = asyncio.create_task(picture.follow())
+            try:
+                await picture.synced.wait()
+                await self._outside.synced.wait()
+                await self._learn_claims()
+                for _, gang in [k for k in self._outside.items if k[0] == self._namespace]:
+                    self.poke(gang)
+                await self._work(inside, picture)
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+    async def _learn_claims(self) -> None:
+        while True:
+            try:
+                found = await self._host.get(CONFIG_MAP, names.CLAIMS, self._namespace)
+            except AtollError:
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._claims = dict(found.get("data") or {})
+            for gang in self._claims:
+                self.poke(gang)
+            return
+
+    async def _work(self, inside: Cluster, picture: Picture) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            todo, self._dirty = self._dirty, {}
+            for gang, since in todo.items():
+                try:
+                    again = await self._settle(inside, picture, gang, since)
+                except AtollError as error:
+                    log.warning("mirror.gang", gang=gang, detail=error.detail)
+                    again = _RETRY_SECONDS
+                if again:
+                    asyncio.get_running_loop().call_later(again, self.poke, gang)
+
+    async def _settle(
+        self, inside: Cluster, picture: Picture, gang: str, since: float
+    ) -> float | None:
+        """One gang; the seconds after which to look again, where no change will tell."""
+        claimants = picture.named(gang)
+        copy = self._outside.items.get((self._namespace, gang))
+        group = gangs.owner(claimants, self._claims.get(gang))
+        if group is None:
+            await self._give_up(gang, copy)
+            return None
+        holder = group["metadata"]["namespace"]
+        await self._claim(gang, holder)
+        others = [other for other in claimants if other is not group]
+        for other in others:
+            await self._tell(inside, other, gangs.refused(other, holder))
+        clearing = bool(others) and await self._clear(inside, gang, holder)
+        if copy is not None or not clearing:
+            await self._show(group, copy, since)
+        if copy is not None and gangs.virtual_namespace(copy) == holder:
+            await self._tell(inside, group, gangs.brought_back(copy))
+        return _CLEARING_SECONDS if clearing else None
+
+    async def _show(self, group: Object, copy: Object | None, since: float) -> None:
+        ticket = self._ticket
+        wanted = gangs.mirrored(
+            group, virtual_cluster=ticket.virtual_cluster, team=ticket.team, fence=self._fence
+        )
+        notes = wanted["metadata"]["annotations"]
+        have = (copy or {}).get("metadata", {}).get("annotations") or {}
+        keys = (names.ANNOTATION_HASH, names.ANNOTATION_VIRTUAL_NAMESPACE)
+        noted = all(have.get(key) == notes[key] for key in keys)
+        if copy is not None and noted and says(copy["spec"], wanted["spec"]):
+            return
+        await self._write(wanted)
+        worker_metrics.gang("mirrored", time.monotonic() - since)
+
+    async def _write(self, manifest: Object) -> None:
+        try:
+            await self._host.apply(manifest)
+        except (ForbiddenError, InvalidError) as error:
+            if "atoll-fence" in error.detail:
+                raise FencedError(error.detail) from error
+            raise
+
+    async def _claim(self, gang: str, holder: str | None) -> None:
+        """Note whose the name is, before anything of it can be placed; None gives the name back."""
+        if self._claims.get(gang) == holder:
+            return
+        change = {"data": {gang: holder}}
+        await self._host.patch(CONFIG_MAP, names.CLAIMS, change, self._namespace)
+        if holder is None:
+            self._claims.pop(gang, None)
+        else:
+            self._claims[gang] = holder
+            self._claimed_at[gang] = time.monotonic()
+
+    async def _give_up(self, gang: str, copy: Object | None) -> None:
+        """Gone inside. A PodGroup that is not the mirror's (Volcano's own) is not in the picture."""
+        if copy is not None and await self._host.delete(POD_GROUP, gang, self._namespace):
+            worker_metrics.gang("removed", 0.0)
+        self._clearing.pop(gang, None)
+        self._claimed_at.pop(gang, None)
+        if gang in self._claims:
+            await self._claim(gang, None)
+
+    async def _clear(self, inside: Cluster, gang: str, holder: str) -> bool:
+        """Whether pods of other virtual namespaces, which came before the claim, are still there.
+
+        They would count as members of the gang. Those that come later are refused by the host.
+        """
+        if gang not in self._clearing:
+            young = time.monotonic() - self._claimed_at.get(gang, 0.0) < _YOUNG_SECONDS
+            # A young claim is in force on the host in a moment; before, pods may have slipped in.
+            self._clearing[gang] = None if young else set()
+            return young
+        known = self._clearing[gang]
+        if known == set():
+            return False
+        pods = [pod for pod in await inside.items(POD) if gangs.is_foreign(pod, gang, holder)]
+        if known is None:
+            known = self._clearing[gang] = {pod["metadata"]["uid"] for pod in pods}
+        left = [pod["metadata"] for pod in pods if pod["metadata"]["uid"] in known]
+        self._clearing[gang] = {meta["uid"] for meta in left}
+        for meta in left:
+            if not meta.get("deletionTimestamp"):
+                await inside.delete(POD, meta["name"], meta["namespace"])
+        return bool(left)
+
+    async def _tell(self, inside: Cluster, group: Object, status: Object) -> None:
+        if gangs.same_status(group.get("status"), status):
+            return
+        meta = group["metadata"]
+        try:
+            await inside.patch(
+                POD_GROUP, meta["name"], {"status": status}, meta["namespace"], status=True
+            )
+        except NotFoundError:
+            return  # it went just now; the watch tells
