@@ -32,6 +32,7 @@ ALLOWED: dict[str, Asked] = {
         ("get list watch", "virtualclusters.atoll.dev", ""),
         ("list watch", "statefulsets.apps", ""),
         ("list watch", "resourcequotas", ""),
+        ("list watch", "services", ""),
         ("list delete", "leases.coordination.k8s.io", "system"),
         # The gang mirror.
         (_ALL, "podgroups.scheduling.volcano.sh", "tenant"),

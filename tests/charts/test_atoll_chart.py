@@ -210,6 +210,7 @@ def test_the_follower_writes_the_ledger_and_drops_leases_and_sees_no_secret() ->
         "virtualclusters",
         "statefulsets",
         "resourcequotas",
+        "services",
         "teams",
     }
 

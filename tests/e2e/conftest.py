@@ -12,7 +12,8 @@ from e2e.stage import NoStageError, Stage, open_stage
 
 ORDER = ("test_up", "test_gangs", "test_gangs_whole", "test_limits_hold", "test_second_pass",
          "test_two_teams", "test_second_scheduler", "test_shared_mode", "test_kill_worker",
-         "test_broken_parts", "test_kubectl", "test_down", "test_in_cluster")  # fmt: skip
+         "test_broken_parts", "test_kubectl", "test_gcs_fault_tolerance", "test_down",
+         "test_in_cluster")  # fmt: skip
 """By value; the platform on this machine must be gone before the one in the cluster is installed."""
 _FIGURES = Figures()
 

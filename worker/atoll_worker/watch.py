@@ -8,9 +8,9 @@ import structlog
 from lightkube import operators
 
 from atoll.cluster.client import Cluster, Object
-from atoll.cluster.kinds import RESOURCE_QUOTA, STATEFUL_SET, VIRTUAL_CLUSTER, Kind
+from atoll.cluster.kinds import RESOURCE_QUOTA, SERVICE, STATEFUL_SET, VIRTUAL_CLUSTER, Kind
 from atoll.dispatch import Dispatch
-from atoll.domain.names import LABEL_VIRTUAL_CLUSTER
+from atoll.domain.names import LABEL_VIRTUAL_CLUSTER, host_namespace
 from atoll.errors import AtollError
 from atoll.telemetry import worker_metrics
 
@@ -41,6 +41,8 @@ class Watcher:
             ours = {LABEL_VIRTUAL_CLUSTER: operators.exists()}
             group.create_task(self._follow(STATEFUL_SET, ours, _label))
             group.create_task(self._follow(RESOURCE_QUOTA, ours, _quota, paced=True))
+            # The first that is seen of a Ray cluster on the host: its head waits for its user of Redis.
+            group.create_task(self._follow(SERVICE, {"ray.io/node-type": "head"}, _ray_head))
 
     async def tell(self, name: str) -> None:
         """One hint at a virtual cluster, for a change that somebody else has seen."""
@@ -62,6 +64,8 @@ class Watcher:
                 for item in found:
                     await tell(item, owner)
                 async for change, item in self._host.watch(kind, since=revision, labels=labels):
+                    if change == "DELETED":
+                        self._seen.pop(item["metadata"]["uid"], None)
                     await tell(item, owner)
                     if change == "DELETED":
                         self._seen.pop(item["metadata"]["uid"], None)
@@ -124,3 +128,9 @@ def _quota(item: Object) -> tuple[str, str] | None:
     """What is used, what holds, and what somebody wrote."""
     state = f"{item.get('status')}{item.get('spec')}"
     return item["metadata"]["labels"][LABEL_VIRTUAL_CLUSTER], state
+
+
+def _ray_head(item: Object) -> tuple[str, str] | None:
+    namespace = item["metadata"]["namespace"]
+    name = namespace.removeprefix(host_namespace(""))
+    return None if name == namespace else (name, "there")

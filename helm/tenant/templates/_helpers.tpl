@@ -50,6 +50,16 @@ app: redis
 release: atoll.redis
 {{- end }}
 
+{{- define "tenant.sentinel" -}}
+app: redis-sentinel
+release: atoll.redis
+{{- end }}
+
+{{/* Redis and its Sentinels. */}}
+{{- define "tenant.anyRedis" -}}
+release: atoll.redis
+{{- end }}
+
 {{/* Bytes of a quantity that is a whole number with or without a unit. */}}
 {{- define "tenant.bytes" -}}
 {{- if kindIs "string" . -}}

@@ -20,3 +20,10 @@ matchLabels:
 matchExpressions:
   - {key: ray.io/node-type, operator: In, values: {{ toJson .Values.network.redisClients }}}
 {{- end }}
+
+{{- define "tenant.redisPorts" -}}
+- {protocol: TCP, port: 6379}
+{{- if include "tenant.redisHa" . }}
+- {protocol: TCP, port: 26379}
+{{- end }}
+{{- end }}

@@ -20,7 +20,7 @@ POLICIES = (
     _FILES / "shared-mode.yaml",
 )
 """The fence, what pods of teams may be, and what shared mode adds."""
-_SERVED_SECONDS, _GONE_SECONDS = 20.0, 60.0
+_SERVED_SECONDS, _GOING_SECONDS = 20.0, 60.0
 
 
 async def install(cluster: Cluster, settings: Settings) -> None:
@@ -31,7 +31,6 @@ async def install(cluster: Cluster, settings: Settings) -> None:
     for resource in RESOURCES:
         await _ensure(cluster, crd(resource))
     for name in (settings.namespace, settings.access_namespace, settings.mirror_namespace):
-        await _wait_gone(cluster, name)
         await _ensure(
             cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         )
@@ -45,24 +44,20 @@ def _policies() -> list[Object]:
 
 
 async def _ensure(cluster: Cluster, manifest: Object) -> None:
-    found = await cluster.find(kind_of(manifest), manifest["metadata"]["name"])
-    if not says(found, manifest):
-        await cluster.apply(manifest)
-
-
-async def _wait_gone(cluster: Cluster, namespace: str) -> None:
-    """Until a namespace that an earlier platform's removal took away is away, if there is one."""
-    deadline = asyncio.get_running_loop().time() + _GONE_SECONDS
-    while True:
-        found = await cluster.find(NAMESPACE, namespace)
-        if found is None or not found["metadata"].get("deletionTimestamp"):
-            return
+    kind, name = kind_of(manifest), manifest["metadata"]["name"]
+    found = await cluster.find(kind, name)
+    # One of an earlier installation may still be going; applied to, it would go all the same.
+    deadline = asyncio.get_running_loop().time() + _GOING_SECONDS
+    while found and found["metadata"].get("deletionTimestamp"):
         if asyncio.get_running_loop().time() > deadline:
             raise UnavailableError(
-                f"Namespace {namespace} of an earlier platform is still being removed; try again when "
-                f"`kubectl get namespace {namespace}` no longer finds it"
+                f"{kind.kind} {name} of an earlier platform is still being removed; try again when "
+                f"`kubectl get {kind.plural} {name}` no longer finds it"
             )
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.2)
+        found = await cluster.find(kind, name)
+    if not says(found, manifest):
+        await cluster.apply(manifest)
 
 
 async def _wait_served(cluster: Cluster) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Protocol
 
+from atoll.domain.gcs_store import credentials_name, fault_tolerance_options
 from atoll.domain.names import (
     FIELD_MANAGER,
     LABEL_MANAGED,
@@ -22,8 +23,6 @@ GCS_PORT, DASHBOARD_PORT, CLIENT_PORT = 6379, 8265, 10001
 AGENT_PORT = 52365
 HEALTH_SINCE = Version(2, 53)
 """First Ray whose agent answers /api/healthz for all of its node (KubeRay, common/pod.go)."""
-REDIS_ADDRESS = "redis:6379"
-"""The virtual cluster's own Redis, as its replicated Service is called in the Ray namespace."""
 
 
 class RayClusterShape(Protocol):
@@ -136,12 +135,9 @@ def ray_cluster_manifest(
         "metadata": {"name": spec.name, "namespace": RAY_NAMESPACE, "labels": labels},
         "spec": {
             "rayVersion": ray_version,
-            "gcsFaultToleranceOptions": {
-                "redisAddress": REDIS_ADDRESS,
-                "redisPassword": {
-                    "valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}
-                },
-            },
+            "gcsFaultToleranceOptions": fault_tolerance_options(
+                credentials_name("RayCluster", spec.name)
+            ),
             "headGroupSpec": _probed(_head(spec, image, labels), ray_version),
             "workerGroupSpecs": [_probed(_workers(spec, image, labels), ray_version)],
         },

@@ -62,6 +62,11 @@ STEPS: dict[str, StepWords] = {
     "RayClustersReady": StepWords(
         "Starting the Ray clusters", "The Ray clusters asked for are ready", "Stopping Ray clusters"
     ),
+    "GcsUsersReady": StepWords(
+        "Giving every Ray head its own keys",
+        "Every Ray head has keys of its own in Redis",
+        "Removing the users of Redis",
+    ),
     "ProbeReady": StepWords(
         "Probing it as a user would", "A probe from the user's side passed", "Stopping the probe"
     ),
@@ -125,6 +130,8 @@ REASONS: dict[str, str] = {
     "RepositoryUnreachable": "The chart repository does not answer",
     "ChartRefusedValues": "A chart refused its values",
     "ChartMadeInvalidObject": "A chart made something that Kubernetes does not take",
+    "RedisUnreachable": "Redis does not answer; will be tried again",
+    "RedisRefused": "Redis refuses its password",
     "HelmBusy": "Another helm is at it; will be tried again",
     "HelmFailed": "Helm failed; will be tried again",
     "TeamMissing": "The team does not exist",

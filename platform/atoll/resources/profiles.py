@@ -63,7 +63,10 @@ class RedisPart(Model):
     """The store of the fault-tolerant GCS."""
 
     image: str = "docker.io/library/redis:7"
-    replicas: Literal[1] = Field(1, description="One pod with an append-only file on a volume")
+    replicas: Literal[1, 3] = Field(
+        1,
+        description="1: one pod with a volume; 3: a primary and two replicas, and three Sentinels",
+    )
     memory: Quantity = "128Mi"
     storage: Quantity = "1Gi"
 

@@ -10,6 +10,7 @@ from atoll.cluster.client import Cluster
 from atoll.cluster.kinds import EVENT, NAMESPACE, VIRTUAL_CLUSTER
 from atoll.settings import Settings
 from atoll_worker.adapters.helm import HelmReleases
+from atoll_worker.adapters.redis_store import RedisStore
 from atoll_worker.reconcile.runner import Runner
 from atoll_worker.reconcile.steps import all_steps
 
@@ -43,7 +44,7 @@ def ready(found: dict[str, Any]) -> dict[str, Any]:
 
 async def test_status_and_event_say_what_to_mend_once(host: Cluster) -> None:
     settings = Settings(namespace=SYSTEM)
-    runner = Runner(host, settings, HelmReleases("helm", None), all_steps())
+    runner = Runner(host, settings, HelmReleases("helm", None), RedisStore, all_steps())
     assert await runner.look(NAME) == "unreadable"
     found = await host.get(VIRTUAL_CLUSTER, NAME)
     assert found["status"]["phase"] == "Failed"

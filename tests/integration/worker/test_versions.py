@@ -12,6 +12,7 @@ from atoll.cluster.kinds import LEASE, NAMESPACE, VIRTUAL_CLUSTER
 from atoll.domain.names import ANNOTATION_WORKER, lease_name
 from atoll.settings import Settings
 from atoll_worker.adapters.helm import HelmReleases
+from atoll_worker.adapters.redis_store import RedisStore
 from atoll_worker.reconcile.runner import Runner
 from atoll_worker.reconcile.steps import all_steps
 
@@ -44,7 +45,9 @@ async def look(host: Cluster, version: str, **settings: Any) -> str:
     more = {"spec": {"quota": {"cpu": str(found["metadata"]["generation"] + 1)}}}
     await host.patch(VIRTUAL_CLUSTER, NAME, more)
     given = Settings(namespace=SYSTEM, **settings)
-    return await Runner(host, given, HelmReleases("helm", None), all_steps(), version).look(NAME)
+    return await Runner(
+        host, given, HelmReleases("helm", None), RedisStore, all_steps(), version
+    ).look(NAME)
 
 
 async def seen_generation(host: Cluster) -> int:
@@ -79,6 +82,6 @@ async def test_the_older_worker_does_not_delete_either(host: Cluster) -> None:
     assert await look(host, "0.2.0") == "failed"
     await host.delete(VIRTUAL_CLUSTER, NAME)
     settings = Settings(namespace=SYSTEM)
-    old = Runner(host, settings, HelmReleases("helm", None), all_steps(), "0.1.0")
+    old = Runner(host, settings, HelmReleases("helm", None), RedisStore, all_steps(), "0.1.0")
     assert await old.look(NAME) == "outdated"
     assert (await host.get(VIRTUAL_CLUSTER, NAME))["metadata"]["finalizers"]

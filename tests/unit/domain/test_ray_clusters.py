@@ -30,10 +30,15 @@ def test_it_is_in_the_ray_namespace_and_in_the_teams_queue() -> None:
     }
 
 
-def test_it_survives_its_head_with_the_password_from_a_secret() -> None:
+def test_it_survives_its_head_as_a_user_of_its_own() -> None:
     assert manifest()["spec"]["gcsFaultToleranceOptions"] == {
-        "redisAddress": "redis:6379",
-        "redisPassword": {"valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}},
+        "redisAddress": "redis.ray:6379",
+        "redisUsername": {
+            "valueFrom": {"secretKeyRef": {"name": "raycluster-main-redis", "key": "username"}}
+        },
+        "redisPassword": {
+            "valueFrom": {"secretKeyRef": {"name": "raycluster-main-redis", "key": "password"}}
+        },
     }
 
 

@@ -11,7 +11,7 @@ from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
 from atoll_worker.reconcile.outcome import Done, Failed, Wait
-from atoll_worker.reconcile.ports import Releases
+from atoll_worker.reconcile.ports import OpenStore, Releases
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.steps.admission import Admission
 
@@ -33,7 +33,7 @@ def scope(scheduler: str, allowed: list[str], present: str | None = None, **spec
         team=Team.model_validate({"metadata": {"name": "blue"}, "spec": {"schedulers": allowed}}),
         profile=Profile.model_validate({"metadata": {"name": "p"}, "spec": profile}),
         host=cast(Cluster, None), settings=Settings(), releases=cast(Releases, None),
-        host_kubeconfig=None,
+        open_store=cast(OpenStore, None), host_kubeconfig=None,
     )  # fmt: skip
 
 

@@ -15,12 +15,15 @@ from atoll.domain.names import (
 )
 from atoll_worker.reconcile.outcome import (
     Change,
+    DropKeys,
     Evict,
     Install,
     InstallForAll,
+    MarkOrphans,
     Mint,
     Patch,
     Put,
+    PutStoreUsers,
     Remove,
     Reserve,
     Uninstall,
@@ -32,6 +35,23 @@ async def carry_out(change: Change, scope: Scope) -> None:
     """One change; safe to repeat. Raises the cluster's and helm's errors."""
     if scope.dry:
         raise AssertionError("a dry pass must not write")
+    match change:
+        case Put() | Patch() | Remove() | Evict():
+            await _on_object(change, scope)
+        case Install() | Uninstall():
+            await _release(change, scope)
+        case InstallForAll(install, lease):
+            await _install_for_all(install, lease, scope)
+        case Reserve():
+            await _reserve(change, scope)
+        case Mint():
+            await _mint(change, scope)
+        case PutStoreUsers() | MarkOrphans() | DropKeys():
+            await _in_store(change, scope)
+
+
+async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None:
+    """One object, on the host or inside."""
     inside = getattr(change, "inside", False)
     cluster = await scope.inside() if inside else scope.host
     match change:
@@ -43,14 +63,18 @@ async def carry_out(change: Change, scope: Scope) -> None:
             await cluster.delete(kind, name, namespace)
         case Evict(pod, namespace):
             await cluster.evict(pod, namespace)
-        case Install() | Uninstall():
-            await _release(change, scope)
-        case InstallForAll(install, lease):
-            await _install_for_all(install, lease, scope)
-        case Reserve():
-            await _reserve(change, scope)
-        case Mint():
-            await _mint(change, scope)
+
+
+async def _in_store(change: PutStoreUsers | MarkOrphans | DropKeys, scope: Scope) -> None:
+    """One change in the virtual cluster's Redis."""
+    store = await scope.gcs_store()
+    match change:
+        case PutStoreUsers(users, gone):
+            await store.put_users(users, gone)
+        case MarkOrphans(marked, found_again):
+            await store.mark_orphans(marked, found_again)
+        case DropKeys(storage_namespaces):
+            await store.drop_keys(storage_namespaces)
 
 
 async def _release(change: Install | Uninstall, scope: Scope) -> None:

@@ -11,8 +11,8 @@ _RAY_READ = {"apiGroups": ["ray.io"], "resources": ["*"], "verbs": ["get", "list
 _RAY_ALL = {"apiGroups": ["ray.io"], "resources": ["*"], "verbs": ["*"]}
 
 
-def access_manifests(labels: dict[str, str], redis_password: str) -> list[Object]:
-    """Namespaces, ServiceAccounts and roles, and Redis' password (base64) for Ray heads."""
+def access_manifests(labels: dict[str, str]) -> list[Object]:
+    """Namespaces, ServiceAccounts and roles."""
     return [
         _object("v1", "Namespace", RAY_NAMESPACE, labels),
         _object("v1", "Namespace", SYSTEM_NAMESPACE, labels),
@@ -26,13 +26,6 @@ def access_manifests(labels: dict[str, str], redis_password: str) -> list[Object
         _binding("atoll-viewer", "viewer", "view", labels),
         _binding("atoll-viewer-ray", "viewer", "atoll-viewer-ray", labels),
         _binding("atoll-gateway", "atoll-gateway", "atoll-gateway", labels),
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "redis", "namespace": RAY_NAMESPACE, "labels": labels},
-            "type": "Opaque",
-            "data": {"password": redis_password},
-        },
     ]
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from atoll.domain.gcs_store import StoreUser
 from atoll.errors import Who
 
 
@@ -127,5 +128,31 @@ class Mint:
     step: str
 
 
-Change = Put | Patch | Remove | Evict | Install | InstallForAll | Uninstall | Reserve | Mint
+@dataclass(frozen=True)
+class PutStoreUsers:
+    """Users of the virtual cluster's Redis: those that must be so, and the names that must go."""
+
+    users: tuple[StoreUser, ...]
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MarkOrphans:
+    """Remember in Redis since when keys have had no RayCluster (Unix seconds), or forget it."""
+
+    marked: dict[str, float]
+    found_again: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DropKeys:
+    """Remove the keys of storage namespaces that nobody owns any more."""
+
+    storage_namespaces: tuple[str, ...]
+
+
+Change = (
+    Put | Patch | Remove | Evict | Install | InstallForAll | Uninstall | Reserve | Mint
+    | PutStoreUsers | MarkOrphans | DropKeys
+)  # fmt: skip
 """Everything a step can ask for. Plans are lists of these, so a plan can be shown before it is done."""

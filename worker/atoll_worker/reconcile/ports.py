@@ -1,11 +1,12 @@
 """What the reconciler needs of the outside world beyond the Kubernetes API."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from atoll.cluster.client import Cluster
+from atoll.domain.gcs_store import StoreUser
 from atoll.resources.profiles import Chart
 
 
@@ -50,3 +51,58 @@ class Releases(Protocol):
 
     def values_hash(self, values: Mapping[str, Any]) -> str:
         """What `Release.values_hash` is for these values."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One Redis process: the pod it runs in, and where it answers from here."""
+
+    name: str
+    host: str
+    port: int
+    sentinel: bool = False
+
+
+@dataclass(frozen=True)
+class KnownUsers:
+    """The users of one instance, by name; None for one whose rules are not of our making.
+
+    A Sentinel knows of no keys: its users have no storage namespaces.
+    """
+
+    sentinel: bool
+    users: dict[str, StoreUser | None]
+
+    def right(self, user: StoreUser) -> bool:
+        """Whether the instance knows this user, and as it should be."""
+        wanted = replace(user, storage_namespaces=frozenset()) if self.sentinel else user
+        return self.users.get(user.name) == wanted
+
+
+class GcsStore(Protocol):
+    """The Redis that keeps the state of a virtual cluster's Ray heads.
+
+    Every method raises TemporaryError, whose reason tells an unreachable Redis from a refused password.
+    """
+
+    async def users(self) -> list[KnownUsers]:
+        """The users each instance knows."""
+
+    async def put_users(self, users: Sequence[StoreUser], gone: Sequence[str]) -> None:
+        """Make users so, and end others with their connections, on every instance."""
+
+    async def key_owners(self) -> frozenset[str]:
+        """Every storage namespace that has keys."""
+
+    async def orphans(self) -> dict[str, float]:
+        """Storage namespaces marked as without a RayCluster, and since when (Unix seconds)."""
+
+    async def mark_orphans(self, marked: dict[str, float], found_again: Sequence[str]) -> None:
+        """Remember some and forget others."""
+
+    async def drop_keys(self, storage_namespaces: Sequence[str]) -> int:
+        """Remove the keys of storage namespaces; how many there were."""
+
+
+OpenStore = Callable[[Sequence[Instance], str], GcsStore]
+"""Makes a GcsStore of its instances and the administrator's password; connects to nothing yet."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +12,21 @@ from typing import Any, Self
 import yaml
 
 from atoll.cluster.client import Cluster, Object
-from atoll.cluster.kinds import SECRET, SERVICE
+from atoll.cluster.kinds import POD, SECRET, SERVICE
 from atoll.domain import names
 from atoll.domain.queue_shares import QueueShare, queue_share
+from atoll.errors import TemporaryError
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
-from atoll_worker.reconcile.ports import Releases
+from atoll_worker.reconcile.ports import GcsStore, Instance, OpenStore, Releases
+
+_REDIS_PODS = {"release": "atoll.redis"}
+"""Label of helm/tenant's Redis and Sentinel pods."""
+_REDIS_PORT, _SENTINEL_PORT = 6379, 26379
+_SANDBOX_PORTS = "sandbox.atoll.dev/ports"
+"""Service port -> address on this machine, as JSON; written by the sandbox."""
 
 
 @dataclass
@@ -31,6 +39,7 @@ class Scope:
     host: Cluster
     settings: Settings
     releases: Releases
+    open_store: OpenStore
     host_kubeconfig: Path | None
     unreadable: str = ""
     """Why the stored team or profile cannot be read, in words; empty when they can."""
@@ -112,6 +121,37 @@ class Scope:
             path.write_text(yaml.safe_dump(await self.inside_config()))
             self._inside_file = path
         return self._inside_file
+
+    async def gcs_store(self) -> GcsStore:
+        """The virtual cluster's Redis, by the administrator's password.
+
+        Raises NotFoundError while its Secret is not there, TemporaryError while no pod has an address.
+        """
+        secret = await self.host.get(SECRET, "redis", self.namespace)
+        instances = await self._redis_instances()
+        if not instances:
+            raise TemporaryError("No Redis pod has an address yet", reason="RedisUnreachable")
+        return self.open_store(instances, _decoded(secret, "password"))
+
+    async def _redis_instances(self) -> list[Instance]:
+        """Every Redis process, by pod address; on a sandbox by what its Service's annotation says."""
+        if self.settings.reach == "kubeconfig":
+            service = await self.host.find(SERVICE, "redis", self.namespace) or {"metadata": {}}
+            notes = service["metadata"].get("annotations") or {}
+            ports = json.loads(notes.get(_SANDBOX_PORTS, "{}"))
+            places = [address.rpartition(":") for address in ports.values()]
+            return [Instance("redis-0", host, int(port)) for host, _, port in places]
+        pods = await self.host.items(POD, self.namespace, labels=_REDIS_PODS)
+        living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        return sorted(
+            (_instance(pod) for pod in living if pod["status"].get("podIP")), key=lambda i: i.name
+        )
+
+
+def _instance(pod: Object) -> Instance:
+    sentinel = pod["metadata"]["labels"]["app"] == "redis-sentinel"
+    port = _SENTINEL_PORT if sentinel else _REDIS_PORT
+    return Instance(pod["metadata"]["name"], pod["status"]["podIP"], port, sentinel)
 
 
 def _decoded(secret: Object, key: str) -> str:

@@ -181,6 +181,10 @@ _OWN_PODS = {"cpu": "400m", "memory": "1Gi", "pods": "8", "services": "12", "sto
 """What DNS, operator, scheduler and a restarting pod of ours may hold, beside what the profile says."""
 
 
+_SENTINELS = {"cpu": "30m", "memory": "96Mi", "pods": "5", "services": "3"}
+"""Three Sentinels; and the pods and Services that three Redis have more than one."""
+
+
 def overhead(profile: Profile) -> dict[str, str]:
     """What the platform's own pods of a virtual cluster may hold on top of what the team asked for, so
     that a team's quota is all its own.
@@ -188,7 +192,10 @@ def overhead(profile: Profile) -> dict[str, str]:
     plane, redis = profile.spec.vcluster, profile.spec.redis
     named = {"cpu": plane.cpu, "memory": plane.memory, "storage": plane.storage}
     store = {"cpu": "50m", "memory": redis.memory, "storage": redis.storage}
-    return add_quantities(_OWN_PODS, named, store)
+    stores = [store] * redis.replicas
+    if redis.replicas > 1:
+        stores.append(_SENTINELS)
+    return add_quantities(_OWN_PODS, named, *stores)
 
 
 def host_quota(vc: VirtualCluster, profile: Profile) -> dict[str, str]:

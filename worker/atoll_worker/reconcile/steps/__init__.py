@@ -4,6 +4,7 @@ from atoll_worker.reconcile.step import Step
 from atoll_worker.reconcile.steps.access import Access
 from atoll_worker.reconcile.steps.admission import Admission
 from atoll_worker.reconcile.steps.control_plane import ControlPlane
+from atoll_worker.reconcile.steps.gcs_users import GcsUsers
 from atoll_worker.reconcile.steps.guard_rails import GuardRails
 from atoll_worker.reconcile.steps.host_queue import HostQueue
 from atoll_worker.reconcile.steps.host_scheduler import HostScheduler
@@ -27,5 +28,5 @@ def all_steps() -> list[Step]:
     return [
         Admission(), Nodes(), SharedNodes(), HostScheduler(), HostQueue(),
         NamespaceStep(), GuardRails(), Redis(), ControlPlane(), Access(), Operator(), Scheduler(),
-        Queue(), Policies(), Quota(), RayClusters(), Probe(),
+        Queue(), Policies(), Quota(), RayClusters(), GcsUsers(), Probe(),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What everybody needs inside the virtual cluster: namespaces, roles, Redis' password, a gateway token."""
+"""What everybody needs inside the virtual cluster: namespaces, roles, a gateway token."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,9 +34,8 @@ class Access(Step):
     async def observe(self, scope: Scope) -> Seen:
         inside = await scope.inside()
         account = await inside.find(SERVICE_ACCOUNT, "default", "default")
-        password = await scope.host.get(SECRET, "redis", scope.namespace)
         missing = []
-        manifests = access_manifests(scope.labels(self.name), password["data"]["password"])
+        manifests = access_manifests(scope.labels(self.name))
         if scope.vc.spec.mode == "shared":
             manifests += mirror_manifests(scope.labels(self.name))
         for manifest in manifests:

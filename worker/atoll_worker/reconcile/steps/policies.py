@@ -1,4 +1,4 @@
-"""Admission inside: Ray workloads are gang-scheduled in the team's queue, whoever makes them."""
+"""Admission inside: Ray workloads are gang-scheduled and fault tolerant, whoever makes them."""
 
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from atoll.cluster.kinds import (
 )
 from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, host_queue, queue_name
 from atoll.errors import NotFoundError
+from atoll_worker.reconcile.gcs_policies import gcs_policy_manifests
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
@@ -64,7 +65,9 @@ class Policies(Step):
             queue, scope.vc.name, queue_rule(facts, queue), spec.quota, facts, seen.mutating, pods
         )
         gang = gang_policies(facts, queue, labels, mutate=seen.mutating is not None)
-        return policy_manifests(enforced, labels) + [_served_as(m, seen.mutating) for m in gang]
+        gcs = gcs_policy_manifests(labels, mutate=seen.mutating is not None)
+        made = [_served_as(m, seen.mutating) for m in (*gang, *gcs)]
+        return policy_manifests(enforced, labels) + made
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         wanted = {(kind_of(m), m["metadata"]["name"]): m for m in self._wanted(scope, seen)}

@@ -14,7 +14,7 @@ class Probe(Step):
 
     name, title, condition = "probe", "Try it as the team would", "ProbeReady"
     needs = ("NodesReady", "HostQueueReady", "RedisReady", "OperatorReady", "SchedulerReady", "QueueReady",
-             "PoliciesReady", "RayClustersReady")  # fmt: skip
+             "PoliciesReady", "RayClustersReady", "GcsUsersReady")  # fmt: skip
 
     async def observe(self, scope: Scope) -> str:
         inside = await scope.inside()

@@ -26,7 +26,8 @@ from atoll.hosts.sandbox.kubeconfig import write_private
 from atoll.hosts.sandbox.processes import free_port, port_is_free
 from atoll.hosts.toolchain import Toolchain
 
-_PORT = 6379
+_PORT, _SENTINEL_PORT = 6379, 26379
+_SENTINEL = "redis-sentinel"
 _SHELLS = {"sh", "bash", "/bin/sh", "/bin/bash"}
 
 
@@ -38,7 +39,12 @@ class Redis:
     """
 
     async def run(self, pod: RunningPod) -> int:
-        """Serve until the process ends; the folder of a claim stays, others go with the pod."""
+        """Serve until the process ends; the folder of a claim stays, others go with the pod.
+
+        Of three Redis pods the first is real and alone; the others, and their Sentinels, are played.
+        """
+        if _played(pod):
+            return await self._play(pod)
         container = next(
             one
             for one in pod.manifest["spec"]["containers"]
@@ -54,6 +60,7 @@ class Redis:
         unit = f"pod-{pod.uid}"
         port = _port(pod)
         argv = await asyncio.to_thread(_command, pod, container, env, folders, port)
+        env["REDIS_ALONE"] = "1"
         env["PATH"] = f"{pod_folder(pod) / 'bin'}:/usr/local/bin:/usr/bin:/bin"
         try:
             record = pod.world.processes.start(unit, argv, pod.log, env)
@@ -69,6 +76,30 @@ class Redis:
             await asyncio.shield(asyncio.to_thread(pod.world.processes.stop, unit))
             remove_pod_folder(pod)
             raise
+
+    async def _play(self, pod: RunningPod) -> int:
+        """Be ready while the first Redis is; where a Sentinel would answer, that Redis does."""
+        await pod.started()
+        while (port := _first(pod)) is None or not await _answers(port):  # noqa: ASYNC110 (a poll)
+            await asyncio.sleep(0.2)
+        await pod.ready({_SENTINEL_PORT: port} if pod.labels["app"] == _SENTINEL else {})
+        await asyncio.Event().wait()
+        return 0
+
+
+def _played(pod: RunningPod) -> bool:
+    """Whether a pod of helm/tenant's Redis has no process of its own here."""
+    app, number = pod.labels.get("app"), pod.host_name.rpartition("-")[2]
+    return app == _SENTINEL or (app == "redis" and number in ("1", "2"))
+
+
+def _first(pod: RunningPod) -> int | None:
+    """The port of the namespace's real Redis; None before it has one."""
+    first = pod.world.pods.get(pod.host_namespace, "redis-0")
+    if first is None:
+        return None
+    file = pod.world.root / "volumes" / f"pod-{first['metadata']['uid']}" / "port"
+    return int(file.read_text()) if file.exists() else None
 
 
 def _port(pod: RunningPod) -> int:
@@ -98,6 +129,8 @@ def _command(
     entry = [sys.executable, "-P", redisentry.__file__, str(home / "spec.json")]
     words = [localized(word, folders) for word in command(container, env)]
     if words and words[0] in _SHELLS:
+        if len(words) == 2:  # a script from a ConfigMap, which names the pod's paths too
+            words = [words[0], "-c", localized(Path(words[1]).read_text(), folders)]
         _wrapper(home / "bin" / "redis-server", entry)
         return [shutil.which("sh") or "/bin/sh", *words[1:]]
     if words and Path(words[0]).name in ("redis-server", "docker-entrypoint.sh"):

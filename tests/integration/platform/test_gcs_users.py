@@ -1,0 +1,73 @@
+"""Every Ray head works as a user of its own: the whole platform with real Redis and real Ray."""
+
+import base64
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import yaml
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
+
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import PROFILE, RAY_CLUSTER, SECRET, SERVICE, VIRTUAL_CLUSTER
+from builders.sandbox_site import Site, ready, until
+from integration.platform.test_trouble import resource, wish
+
+pytestmark = pytest.mark.sandbox
+RAYS = {"name": "rays", "workers": 0, "headCpu": "500m", "headMemory": "1Gi"}
+
+
+@pytest.fixture
+async def host(site: Site) -> AsyncIterator[Cluster]:
+    """The host with a team, and a virtual cluster `kept` on three Redis pods with one Ray cluster."""
+    async with site.cluster() as found:
+        quota = {"cpu": {"limit": "12"}, "memory": {"limit": "24Gi"}}
+        await found.apply(resource("Team", "blue", {"quota": quota}))
+        spec = (await found.get(PROFILE, "default"))["spec"]
+        spec["redis"] = {**spec.get("redis", {}), "replicas": 3}
+        await found.apply(resource("Profile", "three", spec))
+        asked = wish(profile="three", rayClusters=[RAYS])
+        await found.create(resource("VirtualCluster", "kept", asked))
+        await until(found, "kept", ready, 150)
+        yield found
+        await found.delete(VIRTUAL_CLUSTER, "kept")
+        await until(found, "kept", lambda item: item is None, 200)
+        await found.delete(PROFILE, "three")
+
+
+async def inside(host: Cluster) -> Cluster:
+    secret = await host.get(SECRET, "vc-kept", "vc-kept")
+    return Cluster.from_dict(yaml.safe_load(base64.b64decode(secret["data"]["config"])))
+
+
+def value(secret: Object, key: str) -> str:
+    return base64.b64decode(secret["data"][key]).decode()
+
+
+async def redis(host: Cluster, user: str | None, password: str) -> "Redis":
+    service = await host.get(SERVICE, "redis", "vc-kept")
+    ports = json.loads(service["metadata"]["annotations"]["sandbox.atoll.dev/ports"])
+    where, _, port = ports["6379"].partition(":")
+    return Redis(host=where, port=int(port), username=user, password=password)
+
+
+async def test_the_head_keeps_its_state_under_its_own_user(host: Cluster) -> None:
+    async with await inside(host) as tenant:
+        rays = await tenant.get(RAY_CLUSTER, "rays", "ray")
+        own = await tenant.get(SECRET, "raycluster-rays-redis", "ray")
+        assert await tenant.find(SECRET, "redis", "ray") is None
+    uid = rays["metadata"]["uid"]
+    async with await redis(host, value(own, "username"), value(own, "password")) as client:
+        assert await client.hlen(f"RAY{uid}@NODE") >= 1
+        with pytest.raises(NoPermissionError):
+            await client.hgetall("RAYanother@NODE")
+    file = await host.get(SECRET, "redis-users", "vc-kept")
+    assert value(own, "password") not in value(file, "users.acl")
+    admin = value(await host.get(SECRET, "redis", "vc-kept"), "password")
+    async with await redis(host, None, admin) as client:
+        # One who flushes the users finds them again: the next look tells Redis anew.
+        await client.acl_deluser(value(own, "username"))
+        await host.patch(VIRTUAL_CLUSTER, "kept", {"spec": {"quota": {"cpu": "3"}}})
+        await until(host, "kept", ready)
+        assert value(own, "username") in await client.acl_users()

@@ -1,0 +1,107 @@
+"""What the step would change, for each way the world can be."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from atoll.domain.gcs_store import StoreUser, acl_file, password_hash
+from atoll_worker.reconcile.outcome import (
+    Change,
+    Done,
+    DropKeys,
+    MarkOrphans,
+    Put,
+    PutStoreUsers,
+    Remove,
+    Wait,
+)
+from atoll_worker.reconcile.ports import KnownUsers
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.steps.gcs_users import GRACE_SECONDS, GcsUsers, Seen
+
+PLACE = ("ray", "raycluster-a-redis")
+USER = StoreUser("ray/raycluster-a-redis", password_hash("pw"), frozenset({"u1"}))
+AT_SENTINEL = KnownUsers(True, {USER.name: replace(USER, storage_namespaces=frozenset())})
+
+
+class FakeScope:
+    """As much of a scope as the plan touches."""
+
+    namespace = "vc-x"
+
+    def labels(self, step: str) -> dict[str, str]:
+        return {"atoll.dev/step": step}
+
+
+SCOPE = cast(Scope, FakeScope())
+
+
+def seen(**other: Any) -> Seen:
+    """A converged world, but for what is said."""
+    so: dict[str, Any] = {
+        "served": True,
+        "owners": {PLACE: frozenset({"u1"})},
+        "credentials": {PLACE: "pw"},
+        "stored": {
+            "users.acl": acl_file([USER]),
+            "sentinel.acl": acl_file([USER], sentinel=True),
+        },
+        "live": (KnownUsers(False, {USER.name: USER}), AT_SENTINEL),
+        "with_keys": frozenset({"u1"}),
+    }
+    return Seen(**so | other)
+
+
+def plan(**other: Any) -> list[Change]:
+    return GcsUsers().plan(SCOPE, seen(**other))
+
+
+def test_a_converged_world_is_left_alone() -> None:
+    assert plan() == []
+    assert isinstance(GcsUsers().judge(SCOPE, seen()), Done)
+
+
+def test_a_new_workload_gets_its_secret_last() -> None:
+    changes = plan(credentials={}, stored={}, live=(KnownUsers(False, {}),), with_keys=frozenset())
+    file, users, secret = changes
+    assert isinstance(file, Put)
+    assert not file.inside
+    assert isinstance(users, PutStoreUsers)
+    assert isinstance(secret, Put)
+    assert secret.inside
+    assert secret.manifest["metadata"]["name"] == PLACE[1]
+    assert isinstance(GcsUsers().judge(SCOPE, seen(credentials={})), Wait)
+
+
+def test_one_process_that_forgot_is_told_again() -> None:
+    assert plan(live=(KnownUsers(False, {}), AT_SENTINEL)) == [PutStoreUsers((USER,))]
+    assert plan(live=(KnownUsers(False, {USER.name: None}),)) == [PutStoreUsers((USER,))]
+
+
+def test_the_user_of_a_workload_that_is_gone_goes() -> None:
+    changes = plan(owners={}, with_keys=frozenset())
+    assert isinstance(changes[0], Remove)
+    assert PutStoreUsers((), (USER.name,)) in changes
+
+
+def test_an_upgrade_of_a_service_gives_one_user_the_keys_of_both_clusters() -> None:
+    (users,) = [c for c in plan(owners={PLACE: frozenset({"u1", "u2"})}) if not isinstance(c, Put)]
+    assert isinstance(users, PutStoreUsers)
+    assert users.users[0].storage_namespaces == {"u1", "u2"}
+
+
+def test_keys_without_an_owner_are_kept_for_a_while() -> None:
+    (mark,) = plan(with_keys=frozenset({"u1", "old"}))
+    assert isinstance(mark, MarkOrphans)
+    assert set(mark.marked) == {"old"}
+    young = mark.marked["old"]
+    assert plan(with_keys=frozenset({"u1", "old"}), orphans={"old": young}) == []
+    overdue = {"old": young - GRACE_SECONDS - 1}
+    assert plan(with_keys=frozenset({"u1", "old"}), orphans=overdue) == [DropKeys(("old",))]
+
+
+def test_keys_of_the_living_are_never_dropped() -> None:
+    assert plan(orphans={"u1": 0.0}) == [MarkOrphans({}, ("u1",))]
+
+
+def test_nothing_is_dropped_while_ray_clusters_cannot_be_listed() -> None:
+    assert GcsUsers().plan(SCOPE, Seen(False, with_keys=frozenset({"u1"}))) == []
