@@ -73,6 +73,10 @@ def _write(
         spec.ray_clusters[0], team=spec.team, virtual_cluster=name,
         ray_version=parts.ray.version, image=image,
     )  # fmt: skip
+    # One password for all, as a person has it who makes no users of Redis.
+    options = ray["spec"]["gcsFaultToleranceOptions"]
+    options.pop("redisUsername", None)
+    options["redisPassword"] = {"valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}}
     secret = {
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {"name": "redis", "namespace": "ray"}, "data": {"password": PASSWORD},
