@@ -2,7 +2,7 @@
 
 import pytest
 
-from atoll.hosts.sandbox.processes import start_time
+from atoll.hosts.detached import start_time
 from e2e.figures import Figures
 from e2e.kube import Kube
 from e2e.local import PROCESSES, Local

@@ -4,18 +4,19 @@ They are recognised by pid and start time, never by name, so that a later proces
 pid is never ended.
 """
 
+import fcntl
 import json
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from atoll.hosts.detached import Processes, free_port, port_is_free
 from atoll.hosts.errors import HostError
-from atoll.hosts.sandbox.processes import Processes, free_port, port_is_free
 
 _STOP_SECONDS = 15.0
 
@@ -46,9 +47,30 @@ class Platform:
         self.root = root.absolute()
         self.runtime = self.root / "runtime"
         self.logs = self.root / "logs"
+        self._holding = False
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else starts or stops a unit meanwhile; may be entered again inside itself."""
+        if self._holding:
+            yield
+            return
+        run = self.root / "run"
+        run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (run / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            self._holding = True
+            try:
+                yield
+            finally:
+                self._holding = False
 
     def start(self, units: Sequence[Unit]) -> list[str]:
         """Start the units that do not run as asked, all at once; the names of those started."""
+        with self.locked():
+            return self._start(units)
+
+    def _start(self, units: Sequence[Unit]) -> list[str]:
         for folder in (self.runtime, self.logs):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         processes, started = Processes(self.root), []
@@ -93,6 +115,10 @@ class Platform:
         """End all of them, last started first: TERM, later KILL. The names that lived."""
         if not self.root.exists():
             return []
+        with self.locked():
+            return self._stop()
+
+    def _stop(self) -> list[str]:
         processes = Processes(self.root)
         names = processes.names()
         order = self._read_order()

@@ -7,6 +7,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from atoll.hosts.sandbox.processes import start_time
+from atoll.hosts.detached import start_time
 
 ATOLL = Path(sys.executable).with_name("atoll")
-PARTS = {"redis", "gateway", "api", "worker", "follower"}
+PARTS = {"redis", "gateway", "api", "worker", "follower", "keeper"}
+BACK_SECONDS = 30.0
 
 pytestmark = pytest.mark.sandbox
 
@@ -48,6 +50,14 @@ def pids(environment: dict[str, str]) -> dict[str, int]:
     found: dict[str, Any] = json.loads(atoll(environment, "status", "-o", "json").stdout)
     parts = [part for item in found["items"] for part in item["parts"]]
     return {p["name"]: int(p["detail"].split()[1]) for p in parts if p["detail"].startswith("pid")}
+
+
+def end(environment: dict[str, str], *names: str) -> dict[str, int]:
+    """kill -9 of these processes, at once; the pids of all from before."""
+    before = pids(environment)
+    for name in names:
+        os.kill(before[name], signal.SIGKILL)
+    return before
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +91,9 @@ def test_no_secret_in_any_argument_or_log(started: Started, environment: dict[st
         assert not [s for s in secrets if s in arguments]
     for log in home.joinpath("logs").glob("*.log"):
         assert not [s for s in secrets if s in log.read_text(errors="replace")], log
-    for file in (home / "admin-token", home / "queue" / "password", home / "queue" / "redis.conf"):
+    queue = home / "queue"
+    plan = home / "keeper.json"
+    for file in (home / "admin-token", queue / "password", queue / "redis.conf", plan):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -97,7 +109,7 @@ def test_kubectl_has_a_way_in_with_tls_that_stays(
     assert answer.json() == {"status": "ok"}
     assert all(stat.S_IMODE(key.stat().st_mode) == 0o600 for key in tls.glob("*.key"))
 
-    os.kill(pids(environment)["gateway"], signal.SIGKILL)
+    end(environment, "keeper", "gateway")
     up(environment)
 
     after = json.loads((home / "runtime" / "gateway.json").read_text())
@@ -106,19 +118,44 @@ def test_kubectl_has_a_way_in_with_tls_that_stays(
 
 
 def test_a_second_run_repairs_and_keeps(started: Started, environment: dict[str, str]) -> None:
-    before = pids(environment)
+    # Without the keeper nobody but `up` brings back what is dead, the keeper itself as well.
+    before = end(environment, "keeper", "api", "follower")
     assert set(before) >= PARTS
-    for name in ("api", "follower"):
-        os.kill(before[name], signal.SIGKILL)
     assert atoll(environment, "status").returncode == 1
 
     answer, told = up(environment)
 
     assert answer == started[0]
-    assert "2 started" in told
+    assert "3 started" in told
     after = pids(environment)
-    assert {n for n in PARTS if before[n] != after[n]} == {"api", "follower"}
+    assert {n for n in PARTS if before[n] != after[n]} == {"api", "follower", "keeper"}
     assert atoll(environment, "status").returncode == 0
+
+
+def test_what_is_killed_comes_back_by_itself(started: Started, environment: dict[str, str]) -> None:
+    home = Path(environment["ATOLL_HOME"]) / "lab"
+    before = end(environment, "worker", "follower", "api")
+    deadline = time.monotonic() + BACK_SECONDS
+    while not (after := pids(environment)).keys() >= PARTS or not answers(started[0]["api"]):
+        assert time.monotonic() < deadline, (home / "logs" / "keeper.log").read_text()
+        time.sleep(0.2)
+    assert {n for n in PARTS if before[n] != after[n]} == {"worker", "follower", "api"}
+    lines = [json.loads(li) for li in (home / "logs" / "keeper.log").read_text().splitlines()]
+    told = {line["unit"]: line["pid"] for line in lines if line["event"] == "unit.restarted"}
+    assert told == {n: after[n] for n in ("worker", "follower", "api")}
+    assert atoll(environment, "status").returncode == 0
+
+    # They are as `up` would start them: it has nothing to do.
+    answer, said = up(environment)
+    assert (answer, "all running" in said) == (started[0], True)
+    assert pids(environment) == after
+
+
+def answers(api: str) -> bool:
+    try:
+        return httpx2.get(f"{api}/v1/health", trust_env=False).is_success
+    except httpx2.HTTPError:
+        return False
 
 
 def test_the_commands_find_it(started: Started, environment: dict[str, str]) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
+from atoll.hosts.detached import MARK
 from atoll.hosts.errors import ToolchainError
 from atoll.hosts.sandbox import Sandbox, SandboxHost
-from atoll.hosts.sandbox.processes import MARK
 from atoll.hosts.toolchain import Toolchain
 
 NODES = {"4c8g": 2, "8c16g": 2}

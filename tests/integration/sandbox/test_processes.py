@@ -4,7 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from atoll.hosts.sandbox.processes import Processes
+from atoll.hosts.detached import Processes
 
 
 def test_another_path_of_the_caller_starts_nothing_anew(tmp_path: Path) -> None:

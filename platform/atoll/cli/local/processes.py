@@ -1,4 +1,4 @@
-"""The processes of the platform on this machine: broker, gateway, API, worker, follower."""
+"""The processes of the platform on this machine: broker, gateway, API, worker, follower, keeper."""
 
 import os
 import sys
@@ -12,6 +12,7 @@ from atoll.cli.local.host import Host
 from atoll.cli.local.place import SIMULATED, Place
 from atoll.cli.local.steps import Steps
 from atoll.hosts.broker import broker, broker_listens
+from atoll.hosts.keeper import keeper_unit, write_plan
 from atoll.hosts.processes import Unit, kept_port
 from atoll.hosts.sandbox.certificates import issue_serving
 from atoll.hosts.toolchain import Toolchain
@@ -35,13 +36,16 @@ def start(place: Place, host: Host, steps: Steps) -> Running:
         place.platform.start([queue.unit])
         place.platform.wait(queue.unit, _READY_SECONDS, lambda: broker_listens(queue))
         note(f"port {queue.port}")
-    running = Running(_address(place, "api"), _address(place, "gateway"))
-    shared = environment(place, host, running, queue.url, tools.path("helm"))
-    units = platform_units(shared | secure(place), running)
-    with steps.step("API, gateway, worker, follower") as note:
-        started = place.platform.start(units)
+    with steps.step("API, gateway, worker, follower, keeper") as note:
+        with place.platform.locked():  # the keeper must not take a port between look and start
+            running = Running(_address(place, "api"), _address(place, "gateway"))
+            shared = environment(place, host, running, queue.url, tools.path("helm"))
+            units = platform_units(shared | secure(place), running)
+            write_plan(place.platform.root, units)
+            started = place.platform.start(units)
         for unit in units:
             place.platform.wait(unit, _READY_SECONDS, _answering(unit.name, running))
+        started += place.platform.start([keeper_unit(place.platform.root)])
         note(f"{len(started)} started" if started else "all running")
     return running
 
@@ -95,7 +99,7 @@ def secure(place: Place) -> dict[str, str]:
 
 
 def platform_units(env: dict[str, str], running: Running) -> list[Unit]:
-    """The four processes; the order is that of starting, and backwards that of stopping."""
+    """The four that the keeper keeps, in the order of their start; they stop backwards."""
     python = sys.executable
 
     def listening(url: str) -> dict[str, str]:

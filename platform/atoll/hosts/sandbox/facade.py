@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import atoll
+from atoll.hosts.detached import Processes, free_port, port_is_free, start_time
 from atoll.hosts.errors import SandboxError
 from atoll.hosts.sandbox import controlplane, kubeconfig, layout
 from atoll.hosts.sandbox.certificates import Certificates, issue
 from atoll.hosts.sandbox.charts import DEFAULT_CHARTS, pack_charts
 from atoll.hosts.sandbox.nodes import desired_nodes
 from atoll.hosts.sandbox.objects import settle
-from atoll.hosts.sandbox.processes import Processes, free_port, port_is_free, start_time
 from atoll.hosts.sandbox.stages import render_stages
 from atoll.hosts.toolchain import Toolchain
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 
+from atoll.hosts.detached import Record, free_port, port_is_free
 from atoll.hosts.sandbox import layout
 from atoll.hosts.sandbox.agent import rayentry, rayenv
 from atoll.hosts.sandbox.agent.containers import (
@@ -28,7 +29,6 @@ from atoll.hosts.sandbox.agent.world import MANAGED_BY, World, ended
 from atoll.hosts.sandbox.images import Play, play_of
 from atoll.hosts.sandbox.kube import Obj
 from atoll.hosts.sandbox.kubeconfig import write_private
-from atoll.hosts.sandbox.processes import Record, free_port, port_is_free
 
 _HEAD_PORTS = {"gcs": 6379, "dashboard": 8265, "client": 10001, "metrics": 8080}
 _OURS = ("--head", "--block", "--address", "--port", "--dashboard-port", "--dashboard-host",

@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from atoll.hosts.detached import free_port, port_is_free
 from atoll.hosts.sandbox.agent import redisentry
 from atoll.hosts.sandbox.agent.containers import (
     MissingReferenceError,
@@ -23,7 +24,6 @@ from atoll.hosts.sandbox.agent.world import ended
 from atoll.hosts.sandbox.images import Play, play_of
 from atoll.hosts.sandbox.kube import Obj
 from atoll.hosts.sandbox.kubeconfig import write_private
-from atoll.hosts.sandbox.processes import free_port, port_is_free
 from atoll.hosts.toolchain import Toolchain
 
 _PORT, _SENTINEL_PORT = 6379, 26379

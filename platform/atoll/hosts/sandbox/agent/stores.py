@@ -11,11 +11,11 @@ from pathlib import Path
 
 import httpx2
 
+from atoll.hosts.detached import free_port, port_is_free
 from atoll.hosts.sandbox import kubeconfig, layout
 from atoll.hosts.sandbox.agent.world import World
 from atoll.hosts.sandbox.certificates import Certificates
 from atoll.hosts.sandbox.kube import Obj
-from atoll.hosts.sandbox.processes import free_port, port_is_free
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import Protocol
 
+from atoll.hosts.detached import Record
 from atoll.hosts.recipes import KUBERNETES
 from atoll.hosts.sandbox import controlplane, kubeconfig, layout
 from atoll.hosts.sandbox.agent import copies
@@ -33,7 +34,6 @@ from atoll.hosts.sandbox.kube import (
     Kube,
     Obj,
 )
-from atoll.hosts.sandbox.processes import Record
 
 log = logging.getLogger(__name__)
 _READY_SECONDS = 90

@@ -7,11 +7,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from atoll.hosts.detached import Processes, Record, start_time
 from atoll.hosts.sandbox import layout
 from atoll.hosts.sandbox.agent.informer import Informer
 from atoll.hosts.sandbox.kube import CLAIM, POD, SERVICE, ApiError, Kube, Obj
 from atoll.hosts.sandbox.objects import now
-from atoll.hosts.sandbox.processes import Processes, Record, start_time
 
 MANAGED_BY = "vcluster.loft.sh/managed-by"
 OBJECT_NAME = "vcluster.loft.sh/object-name"
