@@ -78,8 +78,18 @@ class Site:
             except ProcessLookupError:
                 continue
 
+    def end_keeper(self) -> None:
+        """kill -9 of the keeper alone: what is killed now stays dead until the next `up`."""
+        os.kill(self.pids("keeper")[0], signal.SIGKILL)
+
+    def restarts(self, process: str) -> int:
+        """How often the keeper has started a process anew."""
+        lines = (self.root / "logs" / "keeper.log").read_text().splitlines()
+        told = [json.loads(line) for line in lines]
+        return len([t for t in told if (t["event"], t["unit"]) == ("unit.restarted", process)])
+
     def up(self) -> None:
-        """Start again what is missing, as a supervisor would."""
+        """Start again what is missing and not the keeper's: Redis, the host, the keeper itself."""
         run(self.folder, "up", "--no-demo", "-o", "json")
 
 

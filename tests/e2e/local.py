@@ -15,7 +15,7 @@ from atoll.client import Atoll
 from atoll.errors import AtollError
 from e2e.stage import ROOT, Stage
 
-PROCESSES = ("api", "gateway", "worker", "follower", "redis")
+PROCESSES = ("api", "gateway", "worker", "follower", "redis", "keeper")
 
 
 @dataclass
@@ -82,11 +82,14 @@ class Local:
     def end(self) -> None:
         """What `atoll down` could not end, so that it does not work on at the same cluster."""
         self.end_extra()
-        mark = f"ATOLL_SANDBOX_ROOT={self.root}".encode()
-        for entry in Path("/proc").iterdir():
-            with suppress(OSError, ValueError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(entry.name), signal.SIGKILL)
+        mark, found = f"ATOLL_SANDBOX_ROOT={self.root}".encode(), True
+        while found:  # the keeper may have started something before it was its turn
+            found = False
+            for entry in Path("/proc").iterdir():
+                with suppress(OSError, ValueError):
+                    if mark in (entry / "environ").read_bytes().split(b"\0"):
+                        os.kill(int(entry.name), signal.SIGKILL)
+                        found = True
 
     @property
     def root(self) -> Path:
@@ -107,6 +110,10 @@ class Local:
     def pid(self, process: str) -> int:
         found: int = json.loads((self.root / "run" / f"{process}.json").read_text())["pid"]
         return found
+
+    def end_keeper(self) -> None:
+        """kill -9: what is killed now stays dead until the next `up`."""
+        os.kill(self.pid("keeper"), signal.SIGKILL)
 
     def environment_of(self, process: str) -> dict[str, str]:
         """The settings that a process of the platform was started with."""

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 
 from atoll.domain.names import RAY_NAMESPACE, SYSTEM_NAMESPACE
+from atoll.hosts.detached import start_time
 from e2e.clusters import READY_SECONDS, Clusters, small_ray, timeline
 from e2e.figures import Figures
 from e2e.kube import Kube, Object
 from e2e.local import Local, kill_tree
 from e2e.stage import OWNER_LABEL, Stage
+from waiting import until
 
 NAME = "ants"
 TAKEOVER_SECONDS = 10.0
@@ -65,12 +67,15 @@ class Traces:
 
 
 class Hunt:
-    """Kills whoever works at the virtual cluster, once per step, and keeps two workers alive."""
+    """Kills whoever works at the virtual cluster, once per step, and keeps two workers alive.
+
+    The platform's keeper starts the first worker anew: whoever it is now is known as well.
+    """
 
     def __init__(self, platform: Local, clusters: Clusters) -> None:
         self._platform, self._host = platform, clusters.stage.host
         self._env = platform.environment_of("worker")
-        self._workers = [platform.pid("worker")]
+        self._extra: list[int] = []
         self._traces = Traces(clusters.stage)
         self._seen: dict[str, float] = {}
         self.killed: dict[str, float | None] = {}
@@ -94,7 +99,7 @@ class Hunt:
             if step not in self.killed and self._traces.of[step]():
                 self._seen.setdefault(step, time.monotonic())
                 if writer or step == "probe" or self._long_seen(step):
-                    self._end(writer or self._workers[0])
+                    self._end(writer or self._workers()[0])
                     began = time.monotonic()
                     self.killed[step] = self._takeover(lease, began) if writer else None
                     return
@@ -118,16 +123,23 @@ class Hunt:
     def _worker_of(self, holder: str) -> int | None:
         """The worker that a holder (`host/process/thread`) is, when it is one of ours."""
         pid = int(holder.split("/")[1]) if holder else 0
-        return pid if pid in self._workers else None
+        return pid if pid in self._workers() else None
+
+    def _workers(self) -> list[int]:
+        """The platform's own, when it lives just now, and ours."""
+        own = self._platform.pid("worker")
+        return [*([own] if start_time(own) else []), *self._extra]
 
     def _end(self, worker: int) -> None:
         kill_tree(worker)
-        self._workers.remove(worker)
+        until(lambda: start_time(worker) is None, f"worker {worker} is dead", 10)
+        if worker in self._extra:
+            self._extra.remove(worker)
 
     def _reinforce(self) -> None:
         """Two more workers behind whoever is next."""
-        while len(self._workers) < 3:
-            self._workers.append(self._platform.add_worker(self._env))
+        while len(self._workers()) < 3:
+            self._extra.append(self._platform.add_worker(self._env))
 
     def _words(self) -> str:
         with self._platform.client() as client:

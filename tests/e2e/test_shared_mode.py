@@ -223,6 +223,7 @@ def test_a_second_gang_of_one_name_is_refused_with_the_reason(pools: Clusters) -
 def test_gangs_that_come_while_the_mirror_is_dead_are_mirrored_after(
     platform: Local, pools: Clusters, figures: Figures
 ) -> None:
+    platform.end_keeper()
     for process in ("follower", "worker"):
         kill_tree(platform.pid(process))
     for name in NAMES:

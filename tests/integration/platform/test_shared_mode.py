@@ -312,6 +312,7 @@ async def test_gangs_that_come_while_the_mirror_is_dead_are_mirrored_after(pools
     async with both(pools, "pool") as (host, inside), both(pools, "pond") as (_, pond):
         await inside.create(gang("before", "ray", 1))
         await comes(lambda: host.find(POD_GROUP, "before", "vc-pool"))
+        pools.end_keeper()
         for process in ("follower", "worker"):
             pools.kill(process)
         await inside.delete(POD_GROUP, "before", "ray")

@@ -116,12 +116,12 @@ async def test_a_worker_killed_at_every_step_is_followed_by_another(
         under_way = {s["name"] for s in steps if s["state"] in ("running", "done")} - killed_at
         if under_way:
             killed_at |= under_way
-            site.kill("worker")
-            await asyncio.to_thread(site.up)
+            site.kill("worker")  # the keeper starts another
         await asyncio.sleep(0.1)
     found = await until(cluster, "killed", ready)
     assert found
     assert len(killed_at) >= 5
+    assert site.restarts("worker") >= 1  # one kill often falls into several steps at once
     assert found["status"]["fence"] > 1
 
 
