@@ -35,6 +35,14 @@ class InitializingError(UnavailableError):
     """The kind's definition was made a moment ago; the API server will serve it soon."""
 
 
+_SOON_SERVED = (
+    "storage is (re)initializing",
+    # Of a mutating admission policy that does not know the kind's schema yet, at an apply.
+    "There can be a delay between when CustomResourceDefinitions are created",
+)
+"""What Kubernetes says, with 429 or 503, of a kind whose definition was made a moment ago."""
+
+
 @cache
 def _resource(kind: Kind) -> Any:
     make = create_namespaced_resource if kind.namespaced else create_global_resource
@@ -58,7 +66,7 @@ def translate(error: Exception, what: str) -> AtollError:
     code, reason = status.code or 500, status.reason
     if code == 404:
         return NotFoundError(text)
-    if "storage is (re)initializing" in text:
+    if any(words in text for words in _SOON_SERVED):
         return InitializingError(text)
     if code == 409:
         return (

@@ -3,8 +3,11 @@
 import asyncio
 from typing import Any, cast
 
+import httpx2
 import pytest
+from lightkube.core.exceptions import ApiError
 
+from atoll.cluster.client import translate
 from atoll.errors import (
     ForbiddenError,
     NotFoundError,
@@ -66,6 +69,23 @@ async def test_a_step_whose_need_is_not_met_says_for_what_it_waits() -> None:
     got = await run(make("AReady", outcome=Wait("Slow", "")), make("B", ("AReady",)), make("C"))
     assert got["B"] == Wait("WaitingForA", "Begins when AReady is true")
     assert got["C"] == Done()
+
+
+async def test_a_kind_that_is_served_in_a_moment_is_waited_for_and_no_failure() -> None:
+    status = {
+        "code": 503,
+        "message": "Resource kind ray.io/v1, Kind=RayCluster not found. There can be a delay between "
+        "when CustomResourceDefinitions are created and when they are available.",
+    }
+    answer = httpx2.Response(503, json=status, request=httpx2.Request("PATCH", "https://host"))
+    error = translate(ApiError(response=answer), "RayCluster rays")
+    plain = make("A", outcome=error)
+    words = make("B", outcome=error)
+    type(words).unserved = Wait("WaitingForOperator", "not served yet")
+    assert await run(plain, words) == {
+        "A": Step.unserved,
+        "B": Wait("WaitingForOperator", "not served yet"),
+    }
 
 
 async def test_the_chain_runs_through_in_one_pass_whatever_the_order_of_the_list() -> None:

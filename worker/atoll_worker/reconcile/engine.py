@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from atoll.cluster.client import InitializingError
 from atoll.domain.quota_tree import BrokenTreeError
 from atoll.errors import (
     AtollError,
@@ -197,6 +198,8 @@ async def remove_step(step: Step, scope: Scope) -> StepRun:
 
 
 def _failed(step: Step, error: Exception) -> Failed | Wait:
+    if isinstance(error, InitializingError):
+        return step.unserved
     outcome = failure(error)
     if isinstance(outcome, Wait):
         return outcome

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from atoll_worker.reconcile.outcome import Change, Done, Outcome
+from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
 from atoll_worker.reconcile.scope import Scope
 
 
@@ -22,6 +22,8 @@ class Step:
     after: ClassVar[tuple[str, ...]] = ()
     """Conditions of steps that have their turn in the pass before this one, whatever comes of it: what
     they make (a kind, say) can then be used in the same pass."""
+    unserved: ClassVar[Wait] = Wait("NotThereYet", "A kind is defined and not served yet")
+    """The outcome when the API server will serve a kind that the step writes only in a moment."""
 
     def applies(self, scope: Scope) -> bool:
         """Whether virtual clusters of this mode have the step at all; needs on it are met if not."""

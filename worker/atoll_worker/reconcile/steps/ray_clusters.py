@@ -34,6 +34,7 @@ class RayClusters(Step):
     name, title, condition = "ray-clusters", "Start the Ray clusters", "RayClustersReady"
     needs = ("NodesReady", "HostQueueReady", "QueueReady", "PoliciesReady")
     after = ("OperatorReady",)
+    unserved = Wait("WaitingForOperator", "Ray clusters are not served yet")
 
     async def observe(self, scope: Scope) -> Seen:
         inside = await scope.inside()
@@ -89,7 +90,7 @@ class RayClusters(Step):
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         wanted = [r.name for r in scope.vc.spec.ray_clusters]
         if not seen.served:
-            return Wait("WaitingForOperator", "Ray clusters are not served yet")
+            return self.unserved
         waiting = [name for name in wanted if _state(seen.clusters.get(name)) != "ready"]
         if waiting:
             words = "; ".join(
