@@ -1,5 +1,6 @@
 """Teams: create, read, change, delete."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from atoll.application.callers import Caller, may_see
@@ -68,6 +69,7 @@ class Teams:
                 return team_read(stored(Team, earlier))
             if await self._cluster.find(kinds.TEAM, wanted.name):
                 raise _taken(wanted.name)
+            refuse_if_any(await self._unknown_profiles(wanted.spec.profiles))
             manifest = team.manifest()
             await self._changes.check(None, manifest)
             if dry_run:
@@ -102,7 +104,9 @@ class Teams:
             found = await self._find(caller, name)
             check_revision(found, expected)
             spec = parse(TeamSpec, merge_patch(found.get("spec") or {}, change), "/spec")
-            refuse_if_any(spec_problems(spec))
+            had = (found.get("spec") or {}).get("profiles") or []
+            unknown = await self._unknown_profiles(spec.profiles, had)
+            refuse_if_any([*spec_problems(spec), *unknown])
             wanted = {**found, "metadata": dict(found["metadata"]), "spec": spec.dump()}
             quota_changes = changes_quota(found, wanted)
             if quota_changes:
@@ -119,6 +123,24 @@ class Teams:
                 if expected is not None:
                     raise changed(await self._find(caller, name)) from error
         raise StaleWriteError(f"Team {name!r} changes too often just now; try again in a moment")
+
+    async def _unknown_profiles(
+        self, names: Sequence[str], had: Sequence[str] = ()
+    ) -> list[FieldProblem]:
+        """Profiles that are not there; those that the team `had` may stay when one was deleted since."""
+        if set(names) <= set(had):
+            return []
+        known = sorted(
+            item["metadata"]["name"] for item in await self._cluster.items(kinds.PROFILE)
+        )
+        ways = f"the profiles are: {', '.join(known)}" if known else "there is no profile yet"
+        return [
+            FieldProblem(
+                pointer("spec", "profiles", index), f"there is no profile {name!r}; {ways}"
+            )
+            for index, name in enumerate(names)
+            if name not in known and name not in had
+        ]
 
     async def _check_quota(
         self, found: Object, wanted: Object, confirm: str | None, dry_run: bool

@@ -45,12 +45,34 @@ def test_team_life(api: httpx2.Client) -> None:
         ({"quota": {"gpu": {"limit": "2"}}}, "/spec/quota/gpu"),
         ({"members": [{"name": "ann"}, {"name": "ann"}]}, "/spec/members/1/name"),
         ({"members": [{"name": "ann", "role": "king"}]}, "/spec/members/0/role"),
+        ({"profiles": ["default", "nope"]}, "/spec/profiles/1"),
     ],
 )
 def test_bad_teams(api: httpx2.Client, spec: dict[str, Any], pointer: str) -> None:
     answer = api.post("/v1/teams", json={"name": "bad-team", "spec": spec})
     assert answer.status_code == 422
     assert [e["pointer"] for e in answer.json()["errors"]] == [pointer]
+
+
+def test_a_team_may_be_given_profiles_that_are_there_and_keeps_one_that_is_deleted(
+    api: httpx2.Client, make_team: MakeTeam
+) -> None:
+    path, anyway = f"/v1/teams/{make_team()}", {"If-Match": "*"}
+
+    def patch(**spec: Any) -> httpx2.Response:
+        return api.patch(path, json={"spec": spec}, headers=anyway)
+
+    api.post("/v1/profiles", json=profile("passing")).raise_for_status()
+    assert patch(profiles=["default", "passing"]).status_code == 200
+    refused = patch(profiles=["nope"])
+    assert refused.status_code == 422
+    (problem,) = refused.json()["errors"]
+    assert problem["pointer"] == "/spec/profiles/0"
+    assert "there is no profile 'nope'" in problem["detail"]
+    assert "default" in problem["detail"]
+    assert api.get(path).json()["spec"]["profiles"] == ["default", "passing"]
+    api.delete("/v1/profiles/passing", headers=anyway).raise_for_status()
+    assert patch(displayName="Later").status_code == 200
 
 
 def test_versions_known_not_to_work_are_refused(api: httpx2.Client) -> None:

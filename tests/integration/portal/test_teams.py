@@ -14,7 +14,7 @@ def _open_form(page: Page) -> None:
 def test_the_list_shows_quota_members_and_clusters(page: Page, science_ray: str) -> None:
     page.goto("/teams")
     card = page.get_by_role("region", name="Science")
-    expect(card).to_contain_text("1 member, 1 virtual cluster")
+    expect(card).to_contain_text("science, 1 member, 1 virtual cluster")
     expect(card).to_contain_text("8 of 16 cores reserved")
     expect(card.get_by_role("meter", name="CPU")).to_have_attribute("aria-valuenow", "50")
     card.get_by_role("link", name=science_ray).click()
