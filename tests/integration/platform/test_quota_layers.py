@@ -23,7 +23,7 @@ from atoll.cluster.kinds import (
 from builders.sandbox_site import Site, ready, until
 
 pytestmark = pytest.mark.sandbox
-NAME, TEAM_NAME = "layered", "green"
+NAME, TEAM_NAME = "layered", "teal"
 QUOTA = {"cpu": "3", "memory": "6Gi", "pods": "10", "rayclusters": "1"}
 
 

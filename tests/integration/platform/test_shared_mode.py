@@ -26,6 +26,7 @@ from atoll.errors import ForbiddenError, InvalidError
 from atoll.resources.virtual_clusters import VirtualClusterSpec
 from atoll.settings import Settings
 from atoll_worker.adapters.helm import HelmReleases
+from atoll_worker.adapters.redis_store import RedisStore
 from atoll_worker.reconcile.runner import Runner
 from atoll_worker.reconcile.steps import all_steps
 from builders.sandbox_site import Site, ready, until
@@ -304,7 +305,7 @@ async def test_a_pod_without_a_gang_is_put_into_its_queue_whatever_it_names(pool
         sly = pod("lone", "ray")
         sly["metadata"]["annotations"] = {"scheduling.volcano.sh/queue-name": "vc-pond"}
         await inside.create(sly)
-        found = await comes(lambda: host.find(POD, "lone-x-ray-x-pool", "vc-pool"))
+        found = await comes(lambda: host.find(POD, "lone-x-ray-x-pool", "vc-pool"), 60)
         assert found["metadata"]["annotations"]["scheduling.volcano.sh/queue-name"] == "vc-pool"
 
 
@@ -332,7 +333,8 @@ async def is_absent(host: Cluster, name: str) -> bool:
 async def test_the_worker_finds_nothing_to_do(pools: Site) -> None:
     async with pools.cluster() as host:
         settings = Settings(kubeconfig=pools.kubeconfig, reach="kubeconfig", charts=pools.charts)
-        runner = Runner(host, settings, HelmReleases(str(pools.helm), pools.charts), all_steps())
+        releases = HelmReleases(str(pools.helm), pools.charts)
+        runner = Runner(host, settings, releases, RedisStore, all_steps())
         await comes(lambda: converged(runner), 60)
         found = await host.get(VIRTUAL_CLUSTER, "pool")
         assert found["status"]["nodes"] == []

@@ -1,6 +1,8 @@
 """Two versions of the worker at one host: the older one leaves alone what the newer one has written."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from prometheus_client import REGISTRY
 from atoll.cluster.client import Cluster
 from atoll.cluster.kinds import LEASE, NAMESPACE, VIRTUAL_CLUSTER
 from atoll.domain.names import ANNOTATION_WORKER, lease_name
+from atoll.errors import NotFoundError
 from atoll.settings import Settings
 from atoll_worker.adapters.helm import HelmReleases
 from atoll_worker.adapters.redis_store import RedisStore
@@ -32,11 +35,20 @@ async def host(api_server: Path) -> AsyncIterator[Cluster]:
             "metadata": {"name": NAME},
             "spec": {"team": "nobody", "quota": {"cpu": "1"}},
         }
+        await remove(cluster)
         await cluster.create(wish)
         yield cluster
-        await cluster.patch(VIRTUAL_CLUSTER, NAME, {"metadata": {"finalizers": None}})
-        await cluster.delete(VIRTUAL_CLUSTER, NAME)
+        await remove(cluster)
         await cluster.delete(NAMESPACE, SYSTEM)
+
+
+async def remove(cluster: Cluster) -> None:
+    """The virtual cluster away, whoever has put a finalizer on it meanwhile."""
+    while await cluster.find(VIRTUAL_CLUSTER, NAME):
+        with suppress(NotFoundError):
+            await cluster.patch(VIRTUAL_CLUSTER, NAME, {"metadata": {"finalizers": None}})
+            await cluster.delete(VIRTUAL_CLUSTER, NAME)
+        await asyncio.sleep(0.1)
 
 
 async def look(host: Cluster, version: str, **settings: Any) -> str:
