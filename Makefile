@@ -35,7 +35,8 @@ ifeq ($(HAS_BUNDLE),)
 	@echo "e2e: skipped, there is no bundle at $(BUNDLE) (make one with atoll bundle pull)"
 	$(BIN)/pytest tests --ignore tests/e2e $(ARGS)
 else
-	$(BIN)/pytest tests $(ARGS)
+	@echo "e2e: of the end-to-end tests those of the main job; the long ones (broken parts, enforcement) are for make e2e"
+	$(BIN)/pytest tests -m "not long" $(ARGS)
 endif
 
 e2e: tests-setup ## The end-to-end tests alone; they need a bundle and a real cluster

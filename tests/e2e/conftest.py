@@ -10,11 +10,14 @@ from e2e.figures import Figures
 from e2e.local import Local
 from e2e.stage import NoStageError, Stage, open_stage
 
-ORDER = ("test_up", "test_gangs", "test_gangs_whole", "test_limits_hold", "test_second_pass",
-         "test_two_teams", "test_second_scheduler", "test_shared_mode", "test_kill_worker",
-         "test_broken_parts", "test_kubectl", "test_gcs_fault_tolerance", "test_down",
+ORDER = ("test_up", "test_gangs", "test_kubectl", "test_two_teams", "test_gangs_whole",
+         "test_limits_hold", "test_second_pass", "test_second_scheduler", "test_shared_mode",
+         "test_kill_worker", "test_broken_parts", "test_gcs_fault_tolerance", "test_down",
          "test_in_cluster")  # fmt: skip
 """By value; the platform on this machine must be gone before the one in the cluster is installed."""
+CORE = ("test_up", "test_gangs", "test_kubectl", "test_two_teams", "test_down", "test_in_cluster")
+"""The main job in both ways to run the platform: what `make test` has time for. The others are
+marked `long`; `make e2e` runs all."""
 _FIGURES = Figures()
 
 
@@ -23,6 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(900))
+            if item.path.stem not in CORE:
+                item.add_marker(pytest.mark.long)
     names = {name: place for place, name in enumerate(ORDER)}
     mine = [item for item in items if Path(__file__).parent in item.path.parents]
     mine.sort(key=lambda item: names.get(item.path.stem, len(names)))

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,9 +114,12 @@ def _started_host(bundle: Path) -> Path:
             "on its nodes"
         )
     kubeconfig = Path(_host("kubeconfig").strip())
-    if not _nodes(kubeconfig, 2):
+    found = _nodes(kubeconfig)
+    if found < 2:
         if os.geteuid() != 0 or shutil.which("go") is None:
             raise NoStageError(f"starting a cluster with {HOST_SCRIPT} needs root and Go")
+        if not found:
+            _clear_dead_host(kubeconfig.parents[1])
         _host("up", "2")
         # Where one node ran already, its kube-proxy ends when it sees its changed file.
         time.sleep(3)
@@ -128,13 +131,30 @@ def _started_host(bundle: Path) -> Path:
     return kubeconfig
 
 
-def _nodes(kubeconfig: Path, wanted: int) -> bool:
+def _nodes(kubeconfig: Path) -> int:
+    """How many nodes a running cluster has; 0 where none answers."""
     if not kubeconfig.is_file():
-        return False
+        return 0
     try:
-        return len(Kube.from_file(kubeconfig).items("/api/v1/nodes")) >= wanted
+        return len(Kube.from_file(kubeconfig).items("/api/v1/nodes"))
     except httpx2.TransportError:
-        return False
+        return 0
+
+
+def _clear_dead_host(run: Path) -> None:
+    """Remove what a cluster left that ended with its machine: pods, addresses and process numbers.
+
+    The numbers go first where another program has them by now: the script would take that one for
+    its own, and leave its own unstarted or end a stranger.
+    """
+    for pid_file in (run / "log").glob("*.pid"):
+        with suppress(OSError):
+            program = Path(f"/proc/{pid_file.read_text().strip()}/exe").resolve(strict=True)
+            if program.is_relative_to(run.parent / "bin"):
+                continue
+        pid_file.unlink()
+    if run.is_dir():
+        _host("down")
 
 
 def _lives(pid_file: Path) -> bool:

@@ -221,6 +221,24 @@ class Cluster:
             )
         )  # fmt: skip
 
+    async def apply_document(self, kind: Kind, name: str, document: bytes) -> None:
+        """Server-side apply of a YAML document of a cluster-wide kind as it is.
+
+        For documents so large that reading and writing them anew would take seconds of a core.
+        """
+        client: httpx2.AsyncClient = self._client._client._client
+        try:
+            answer = await client.patch(
+                f"apis/{kind.group}/{kind.version}/{kind.plural}/{name}",
+                params={"fieldManager": FIELD_MANAGER, "force": "true"},
+                content=document,
+                headers={"Content-Type": "application/apply-patch+yaml"},
+            )
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+            raise translate(error, f"{kind.kind} {name}") from error
+        if answer.is_error:
+            raise translate_answer(answer, f"{kind.kind} {name}")
+
     async def patch(
         self,
         kind: Kind,

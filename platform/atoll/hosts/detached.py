@@ -15,6 +15,7 @@ from pathlib import Path
 
 MARK = "ATOLL_SANDBOX_ROOT"
 UNIT = "ATOLL_SANDBOX_UNIT"
+_SWEEPS = 20
 _FORGOTTEN = ("PYTHONPATH", "VIRTUAL_ENV")
 
 
@@ -111,12 +112,18 @@ class Processes:
         marks = {f"{MARK}={self._root}".encode()}
         if name is not None:
             marks.add(f"{UNIT}={name}".encode())
-        killed = 0
-        for pid in _marked(marks):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                killed += 1
-        return killed
+        killed: set[int] = set()
+        # Again until none is found: one of them may be starting another while we look.
+        for _ in range(_SWEEPS):
+            found = list(_marked(marks))
+            if not found:
+                break
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+            time.sleep(0.05)
+        return len(killed)
 
     def _read(self, name: str) -> Record | None:
         try:

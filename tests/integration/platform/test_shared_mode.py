@@ -302,11 +302,27 @@ async def alone(host: Cluster, group: str) -> list[Object]:
 
 async def test_a_pod_without_a_gang_is_put_into_its_queue_whatever_it_names(pools: Site) -> None:
     async with both(pools, "pool") as (host, inside):
+        # Tests before have taken the policies away; who is Ready is looked at again after minutes.
+        await comes(lambda: converged(runner(pools, host)), 60)
         sly = pod("lone", "ray")
         sly["metadata"]["annotations"] = {"scheduling.volcano.sh/queue-name": "vc-pond"}
-        await inside.create(sly)
-        found = await comes(lambda: host.find(POD, "lone-x-ray-x-pool", "vc-pool"), 60)
+        await comes(lambda: is_put_right(inside, sly), 60)
+        found = await comes(lambda: host.find(POD, "lone-x-ray-x-pool", "vc-pool"))
         assert found["metadata"]["annotations"]["scheduling.volcano.sh/queue-name"] == "vc-pool"
+
+
+async def is_put_right(inside: Cluster, sly: Object) -> bool:
+    """Make it; keep it when the policies inside have given it its queue."""
+    made = await inside.create(sly)
+    if made["metadata"]["annotations"]["scheduling.volcano.sh/queue-name"] == "vc-pool":
+        return True
+    await inside.delete(POD, "lone", "ray")
+    await comes(lambda: is_gone(inside, "lone"))
+    return False
+
+
+async def is_gone(inside: Cluster, name: str) -> bool:
+    return await inside.find(POD, name, "ray") is None
 
 
 async def test_gangs_that_come_while_the_mirror_is_dead_are_mirrored_after(pools: Site) -> None:
@@ -332,16 +348,20 @@ async def is_absent(host: Cluster, name: str) -> bool:
 
 async def test_the_worker_finds_nothing_to_do(pools: Site) -> None:
     async with pools.cluster() as host:
-        settings = Settings(kubeconfig=pools.kubeconfig, reach="kubeconfig", charts=pools.charts)
-        releases = HelmReleases(str(pools.helm), pools.charts)
-        runner = Runner(host, settings, releases, RedisStore, all_steps())
-        await comes(lambda: converged(runner), 60)
+        await comes(lambda: converged(runner(pools, host)), 60)
         found = await host.get(VIRTUAL_CLUSTER, "pool")
         assert found["status"]["nodes"] == []
 
 
-async def converged(runner: Runner) -> bool:
-    return await runner.look("pool") == "converged"
+def runner(pools: Site, host: Cluster) -> Runner:
+    """A worker's look, without the worker."""
+    settings = Settings(kubeconfig=pools.kubeconfig, reach="kubeconfig", charts=pools.charts)
+    releases = HelmReleases(str(pools.helm), pools.charts)
+    return Runner(host, settings, releases, RedisStore, all_steps())
+
+
+async def converged(worker: Runner) -> bool:
+    return await worker.look("pool") == "converged"
 
 
 async def test_what_is_refused_before_anything_is_made(pools: Site) -> None:

@@ -313,18 +313,21 @@ def test_deleting_removes_processes_and_keys(host: Host, tenant: Cluster, cluste
     assert not pods(tenant, cluster)
     with redis(host) as client:
         assert not client.keys("RAY*")
-    until(lambda: not ray_processes(host), "no Ray process is left")
+    try:
+        until(lambda: not ray_processes(host), "no Ray process is left")
+    except pytest.fail.Exception:
+        pytest.fail(f"left: {ray_processes(host)}")
     until(lambda: not tenant.get("podgroup", "ray-rc-pg", "-n", "ray"), "the PodGroup is gone")
     until(lambda: not tenant.get("service", "rc-head-svc", "-n", "ray"), "the Service is gone")
 
 
-def ray_processes(host: Host) -> list[int]:
+def ray_processes(host: Host) -> list[str]:
     found = []
     for pid in marked(host.root):
         try:
-            command = Path(f"/proc/{pid}/cmdline").read_text()
+            command = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
         if "raylet" in command or "gcs_server" in command or command.startswith("ray::"):
-            found.append(pid)
+            found.append(f"{pid} {command[:200]}")
     return found

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from atoll.cluster.client import Cluster
-from atoll.cluster.kinds import CONFIG_MAP, SECRET
+from atoll.cluster.kinds import CONFIG_MAP, CRD, SECRET
 from atoll.errors import PermanentError
 from atoll.resources.profiles import Chart
 from atoll_worker.adapters.charts import archive, digest
@@ -163,3 +164,49 @@ async def test_an_archive_must_hash_to_what_is_pinned(tmp_path: Path) -> None:
     with pytest.raises(PermanentError) as missing:
         await archive(Chart.model_validate({**where, "version": "2.0.0"}), tmp_path, "helm")
     assert missing.value.reason == "ChartMissing"
+
+
+CRD_TEMPLATE = """\
+# What the operator reads; kind: of documents
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  annotations: {made-by: test}
+  name: widgets.test.atoll.dev
+spec:
+  group: test.atoll.dev
+  names: {kind: Widget, plural: widgets}
+  scope: Cluster
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties: {spec: {type: object, properties: {FIELD: {type: string}}}}
+"""
+
+
+async def test_a_newer_chart_brings_its_definitions_which_helm_alone_would_not(
+    api_server: Path, chart: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    releases = HelmReleases(binary("helm"), bundle)
+    (chart / "crds").mkdir()
+    async with Cluster.from_file(api_server) as cluster:
+        for version, field in (("1.0.0", "old"), ("1.1.0", "new")):
+            (chart / "crds" / "widgets.yaml").write_text(CRD_TEMPLATE.replace("FIELD", field))
+            meta = {"apiVersion": "v2", "name": "tiny", "version": version}
+            (chart / "Chart.yaml").write_text(yaml.safe_dump(meta))
+            with tarfile.open(bundle / f"tiny-{version}.tgz", "w:gz") as packed:
+                packed.add(chart, "tiny")
+            named = Chart(repository="oci://charts.test", name="tiny", version=version)
+            await releases.install(cluster, api_server, "widgets", "default", named, {})
+            found = await cluster.get(CRD, "widgets.test.atoll.dev")
+            schema = found["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+            assert set(schema["properties"]) == {field}
+        await releases.uninstall(cluster, api_server, "widgets", "default")
+        assert await cluster.find(CRD, "widgets.test.atoll.dev"), "resources of users stay"
+        await cluster.delete(CRD, "widgets.test.atoll.dev")

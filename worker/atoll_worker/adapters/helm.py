@@ -16,6 +16,7 @@ from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import SECRET
 from atoll.errors import PermanentError, TemporaryError
 from atoll.resources.profiles import Chart
+from atoll_worker.adapters import definitions
 from atoll_worker.adapters.charts import archive
 from atoll_worker.adapters.command import AnotherOperationError, ExecCommand
 from atoll_worker.reconcile.ports import Release
@@ -114,6 +115,7 @@ class HelmReleases:
             if isinstance(chart, Path)
             else await archive(chart, self._bundle, self._executable)
         )
+        defined = path.is_file() and await definitions.place(cluster, path)
         command = self._command(kubeconfig)
         client = Client(command, executable=self._executable)
         try:
@@ -125,6 +127,7 @@ class HelmReleases:
                 create_namespace=True,
                 force_conflicts=True,
                 reset_values=True,
+                skip_crds=defined,
                 timeout=HELM_TIMEOUT,
             )
         except errors.Error as error:
