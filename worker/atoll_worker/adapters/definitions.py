@@ -5,14 +5,17 @@ older one. And it parses what it sends: with KubeRay's four megabytes that is mo
 """
 
 import asyncio
+import contextlib
 import re
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from atoll.cluster.client import Cluster
-from atoll.cluster.kinds import CRD
-from atoll.errors import PermanentError
+from atoll.cluster.kinds import CRD, Kind
+from atoll.errors import NotFoundError, PermanentError
 
+SERVED_SECONDS = 30.0
 _PLACE = re.compile(r"[^/]+/(charts/[^/]+/)*crds/.+\.ya?ml")
 _SEPARATOR = re.compile(rb"^---[ \t]*$", re.MULTILINE)
 _NAME = re.compile(rb"^metadata:\n(?:[ #].*\n)*?  name: *[\"']?([a-z0-9.-]+)", re.MULTILINE)
@@ -44,7 +47,40 @@ def _name(document: bytes, archive: str, file: str) -> str:
 
 
 async def place(cluster: Cluster, archive: Path) -> bool:
-    """Apply them all; whether there were any. Served by the API server a moment later."""
+    """Apply them all and wait until they are served; whether there were any."""
     found = definitions(archive)
     await asyncio.gather(*(cluster.apply_document(CRD, *entry) for entry in found.items()))
+    await _until_listed(cluster, set(found))
     return bool(found)
+
+
+async def until_served(cluster: Cluster, kinds: Sequence[Kind]) -> None:
+    """Wait until kinds that another release brings are served; those of the core always are."""
+    await _until_listed(cluster, {f"{kind.plural}.{kind.group}" for kind in kinds if kind.group})
+
+
+async def _until_listed(cluster: Cluster, names: set[str]) -> None:
+    """Wait until discovery lists every `<plural>.<group>`, for SERVED_SECONDS at most.
+
+    An operator that starts before a kind it watches is served asks for it again ten seconds later
+    (controller-runtime). After that time it may as well: the release goes on.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SERVED_SECONDS):
+            while True:
+                if names <= await _listed(cluster, {name.partition(".")[2] for name in names}):
+                    break
+                await asyncio.sleep(0.2)
+
+
+async def _listed(cluster: Cluster, groups: set[str]) -> set[str]:
+    """`<plural>.<group>` of every resource that discovery lists in these groups."""
+    listed: set[str] = set()
+    for group in groups:
+        with contextlib.suppress(NotFoundError):
+            about = (await cluster.request("GET", f"apis/{group}")).json()
+            for version in about["versions"]:
+                path = f"apis/{version['groupVersion']}"
+                resources = (await cluster.request("GET", path)).json()["resources"]
+                listed |= {f"{resource['name']}.{group}" for resource in resources}
+    return listed

@@ -4,7 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pyhelm3 import Chart as HelmChart
 from pyhelm3 import ChartMetadata, Client, errors
 
 from atoll.cluster.client import Cluster, Object
-from atoll.cluster.kinds import SECRET
+from atoll.cluster.kinds import SECRET, Kind
 from atoll.errors import PermanentError, TemporaryError
 from atoll.resources.profiles import Chart
 from atoll_worker.adapters import definitions
@@ -105,6 +105,7 @@ class HelmReleases:
         namespace: str,
         chart: Chart | Path,
         values: Mapping[str, Any],
+        awaits: Sequence[Kind] = (),
     ) -> None:
         """See `Releases`. Raises PermanentError (with helm's words) or TemporaryError."""
         current = await self.find(cluster, release, namespace)
@@ -116,6 +117,7 @@ class HelmReleases:
             else await archive(chart, self._bundle, self._executable)
         )
         defined = path.is_file() and await definitions.place(cluster, path)
+        await definitions.until_served(cluster, awaits)
         command = self._command(kubeconfig)
         client = Client(command, executable=self._executable)
         try:

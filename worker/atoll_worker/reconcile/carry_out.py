@@ -85,7 +85,9 @@ async def _release(change: Install | Uninstall, scope: Scope) -> None:
     if isinstance(change, Uninstall):
         await scope.releases.uninstall(cluster, file, *where)
     else:
-        await scope.releases.install(cluster, file, *where, change.chart, change.values)
+        await scope.releases.install(
+            cluster, file, *where, change.chart, change.values, change.awaits
+        )
 
 
 async def _reserve(change: Reserve, scope: Scope) -> None:

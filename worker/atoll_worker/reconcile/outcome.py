@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from atoll.cluster.kinds import Kind
 from atoll.domain.gcs_store import StoreUser
 from atoll.errors import Who
 
@@ -76,13 +77,17 @@ class Evict:
 
 @dataclass(frozen=True)
 class Install:
-    """Install or upgrade a release so that it has exactly this chart and these values."""
+    """Install or upgrade a release so that it has exactly this chart and these values.
+
+    `awaits`: kinds of other releases that its programs look for once, when they start.
+    """
 
     release: str
     namespace: str
     chart: Any
     values: dict[str, Any]
     inside: bool = False
+    awaits: tuple[Kind, ...] = ()
 
 
 @dataclass(frozen=True)

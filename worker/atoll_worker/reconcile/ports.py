@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from atoll.cluster.client import Cluster
+from atoll.cluster.kinds import Kind
 from atoll.domain.gcs_store import StoreUser
 from atoll.resources.profiles import Chart
 
@@ -41,8 +42,12 @@ class Releases(Protocol):
         namespace: str,
         chart: Chart | Path,
         values: Mapping[str, Any],
+        awaits: Sequence[Kind] = (),
     ) -> None:
-        """Install or upgrade and return as soon as the objects are sent; never waits for readiness."""
+        """Install or upgrade and return as soon as the objects are sent; never waits for readiness.
+
+        Only for the definitions of the chart and the kinds in `awaits` it waits before, for a while.
+        """
 
     async def uninstall(
         self, cluster: Cluster, kubeconfig: Path | None, release: str, namespace: str

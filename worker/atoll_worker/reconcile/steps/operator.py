@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from atoll.cluster.kinds import DEPLOYMENT
+from atoll.cluster.kinds import DEPLOYMENT, Kind
 from atoll.domain.names import SYSTEM_NAMESPACE
 from atoll.resources.profiles import Chart
 from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Wait
+from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 from atoll_worker.reconcile.steps.release import Seen, install_when_needed, not_ready
@@ -33,6 +34,10 @@ class InsideRelease(Step):
         """Its values."""
         raise NotImplementedError
 
+    def awaits(self, scope: Scope) -> tuple[Kind, ...]:
+        """Kinds of other releases that its programs look for when they start."""
+        return ()
+
     async def observe(self, scope: Scope) -> Seen:
         inside = await scope.inside()
         release = await scope.releases.find(inside, self.release(scope), SYSTEM_NAMESPACE)
@@ -42,7 +47,10 @@ class InsideRelease(Step):
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         chart, values = self.chart(scope), self.values(scope)
-        install = Install(self.release(scope), SYSTEM_NAMESPACE, chart, values, inside=True)
+        install = Install(
+            self.release(scope), SYSTEM_NAMESPACE, chart, values, inside=True,
+            awaits=self.awaits(scope),
+        )  # fmt: skip
         return install_when_needed(scope, seen.release, chart, install)
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
@@ -72,3 +80,7 @@ class Operator(InsideRelease):
 
     def values(self, scope: Scope) -> dict[str, Any]:
         return kuberay_values(scope.versions, shared=scope.vc.spec.mode == "shared")
+
+    def awaits(self, scope: Scope) -> tuple[Kind, ...]:
+        """What gangs are made of: it watches that too."""
+        return (adapter_of(scope.versions).told_by,)
