@@ -141,7 +141,10 @@ def _same_scheduler(made: Object, body: Object) -> bool:
 
 async def sync_error(inside: Cluster, name: str, namespace: str = "ray") -> str:
     """Why vcluster could not copy a pod to the host, in the host's words."""
+    # By uid: a pod of the same name before it may have been told of again while it went.
+    found = await inside.find(POD, name, namespace)
+    uid = found["metadata"]["uid"] if found else ""
     for event in await inside.items(EVENT, namespace):
-        if event["involvedObject"].get("name") == name and event["reason"] == "SyncError":
+        if event["involvedObject"].get("uid") == uid and event["reason"] == "SyncError":
             return str(event["message"])
     return ""
