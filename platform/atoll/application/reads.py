@@ -7,7 +7,7 @@ from atoll.contract.profiles import ProfileRead
 from atoll.contract.teams import TeamRead
 from atoll.contract.virtual_clusters import VirtualClusterRead
 from atoll.domain.quotas import owner_of
-from atoll.resources.meta import Metadata
+from atoll.resources.meta import Metadata, revision_of
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
@@ -18,7 +18,7 @@ def envelope(meta: Metadata) -> dict[str, Any]:
     return {
         "name": meta.name,
         "uid": meta.uid,
-        "revision": meta.resource_version,
+        "revision": revision_of(meta.model_dump()),
         "generation": meta.generation,
         "created_at": meta.creation_timestamp,
         "deleting_since": meta.deletion_timestamp,

@@ -13,7 +13,7 @@ from atoll.application.idempotency import Idempotency, find_earlier, idempotency
 from atoll.application.nodes import none_asked_problem, read_inventory
 from atoll.application.pages import PageAsk, piece
 from atoll.application.reads import virtual_cluster_read
-from atoll.application.revisions import Expected, changed, check_revision
+from atoll.application.revisions import Expected, check_revision, replace_spec
 from atoll.application.validation import (
     StoredInvalidError,
     can_exist,
@@ -142,12 +142,10 @@ class VirtualClusters:
             try:
                 wanted = {**found, "spec": spec.dump()}
                 made = await self._write_reserved(name, spec, wanted, None)
-            except StaleWriteError as error:
-                if expected is not None:
-                    raise changed(await self._find(caller, name)) from error
+            except StaleWriteError:  # somebody else's wish; its revision tells
                 continue
             return await self._accepted(made, checked.warning)
-        raise StaleWriteError(f"{name!r} changes too often just now; try again in a moment")
+        raise _too_often(name)
 
     async def delete(
         self, caller: Caller, name: str, *, expected: Expected, dry_run: bool = False
@@ -156,20 +154,23 @@ class VirtualClusters:
 
         Asking again is fine and answers with the same operation.
         """
-        found = await self._find(caller, name)
-        check_revision(found, expected)
-        before = stored(VirtualCluster, found)
-        if dry_run or before.deleting:
-            return virtual_cluster_read(before)
-        if expected is None:
-            await self._cluster.delete(kinds.VIRTUAL_CLUSTER, name)
-        else:
+        for _ in range(_TRIES):
+            found = await self._find(caller, name)
+            check_revision(found, expected)
+            before = stored(VirtualCluster, found)
+            if dry_run or before.deleting:
+                return virtual_cluster_read(before)
             try:
                 revision = before.metadata.resource_version
                 await self._cluster.delete_at(kinds.VIRTUAL_CLUSTER, name, revision)
-            except StaleWriteError as error:
-                raise changed(await self._find(caller, name)) from error
-        after = await self._cluster.find(kinds.VIRTUAL_CLUSTER, name)
+            except StaleWriteError:
+                continue
+            return await self._deletion(before)
+        raise _too_often(name)
+
+    async def _deletion(self, before: VirtualCluster) -> VirtualClusterRead:
+        """What has become of it since its deletion was asked for."""
+        after = await self._cluster.find(kinds.VIRTUAL_CLUSTER, before.name)
         if after is None or after["metadata"]["uid"] != before.metadata.uid:
             return await self._gone_at_once(before)
         return await self._accepted(after, None)
@@ -227,9 +228,10 @@ class VirtualClusters:
         except NotFoundError as error:
             raise InvalidError(f"Team {spec.team!r} was deleted just now") from error
         try:
-            made = await (
-                self._cluster.create(manifest) if create else self._cluster.replace(manifest)
-            )
+            if create:
+                made = await self._cluster.create(manifest)
+            else:
+                made = await replace_spec(self._cluster, manifest)
         except UnavailableError:
             # Written or not, we cannot know: the note keeps its share until it expires.
             raise
@@ -307,6 +309,10 @@ def _taken(name: str) -> ConflictError:
         code="exists",
         fields=(FieldProblem("/name", "is taken"),),
     )
+
+
+def _too_often(name: str) -> StaleWriteError:
+    return StaleWriteError(f"{name!r} changes too often just now; try again in a moment")
 
 
 def _being_deleted(name: str) -> ConflictError:
