@@ -16,7 +16,6 @@ from atoll.application.revisions import Expected, check_revision
 from atoll.application.validation import (
     StoredInvalidError,
     can_exist,
-    pointer,
     refuse_if_any,
     stored,
 )
@@ -33,6 +32,7 @@ from atoll.domain.names import LABEL_TEAM
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quotas import resource_problem
 from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
+from atoll.resources.faults import pointer
 from atoll.resources.meta import Metadata
 from atoll.resources.quota_requests import QuotaRequest, QuotaRequestSpec
 from atoll.resources.teams import Team

@@ -15,7 +15,6 @@ from atoll.application.validation import (
     can_exist,
     merge_patch,
     parse,
-    pointer,
     refuse_if_any,
     spec_patch,
     stored,
@@ -28,6 +27,7 @@ from atoll.contract.teams import TeamCreate, TeamRead
 from atoll.domain.names import name_problem
 from atoll.domain.quotas import owner_of
 from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
+from atoll.resources.faults import pointer
 from atoll.resources.meta import Metadata
 from atoll.resources.teams import Team, TeamSpec
 

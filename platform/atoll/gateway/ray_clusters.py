@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from atoll.application.idempotency import LABEL, Idempotency, one_at_a_time
 from atoll.application.pages import piece
-from atoll.application.validation import pointer, refuse_if_any, stored
+from atoll.application.validation import refuse_if_any, stored
 from atoll.cluster import kinds
 from atoll.contract.base import Page
 from atoll.contract.ray import RayClusterCreate, RayClusterRead
@@ -24,6 +24,7 @@ from atoll.gateway.parts import Parts, parts_of
 from atoll.gateway.queries import Ask, DryRun, IdempotencyKey, LogQuery, Namespace
 from atoll.gateway.ray_states import ray_cluster_read
 from atoll.gateway.tenants import UNKNOWN_KIND, Object, bearer, kubernetes_error
+from atoll.resources.faults import pointer
 from atoll.resources.profiles import Profile
 
 _ALL = "/v1/virtual-clusters/{vc}/ray-clusters"

@@ -5,6 +5,7 @@ new reason of the worker is never hidden.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -241,10 +242,12 @@ class ConditionWords:
     answer: str
     tone: Tone
     why: str
+    more: str = ""
+    """What the message adds; empty when it says nothing that is not there already."""
 
 
-def condition_words(condition: Condition) -> ConditionWords:
-    """The condition in words."""
+def condition_words(condition: Condition, others: Iterable[Condition] = ()) -> ConditionWords:
+    """The condition in words. `others` are those told beside it: the summary repeats none of them."""
     step = _ALL_STEPS.get(condition.type)
     if condition.type == "Ready":
         claim = "It is ready to use"
@@ -256,4 +259,11 @@ def condition_words(condition: Condition) -> ConditionWords:
         "Unknown": ("Not known yet", "calm"),
     }
     answer, tone = answers[condition.status]
-    return ConditionWords(claim, answer, tone, reason_words(condition.reason))
+    why = reason_words(condition.reason)
+    said = {c.message for c in others if c.type != condition.type and c.message}
+    repeats = (
+        condition.message.rstrip(".") == why.rstrip(".")
+        or (condition.reason.startswith("WaitingFor") and condition.message.startswith("Begins when"))
+        or (condition.type == "Ready" and any(condition.message.endswith(text) for text in said))
+    )  # fmt: skip
+    return ConditionWords(claim, answer, tone, why, "" if repeats else condition.message)

@@ -55,6 +55,10 @@ def test_a_file_with_flags_over_it(api: FakeApi, cli: Run, tmp_path: Path) -> No
             "kind: VirtualCluster\nmetadata: {name: lab}\nspec: {team: v, quota: {cpu: -1}}",
             "/spec/quota",
         ),
+        (
+            "kind: VirtualCluster\nmetadata: {name: lab}\nspec: {team: v, replicaSets: many}",
+            '/spec/replicaSets: must be an object of names and values; "many" was given',
+        ),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: lab}", "apiVersion"),
         ("kind: VirtualCluster\nspec: {}", "metadata.name"),
         ("kind: Team\nmetadata: {name: t}", "exactly one VirtualCluster"),
@@ -144,3 +148,9 @@ def test_no_wait_for_a_job(api: FakeApi, cli: Run) -> None:
                 "--", "true")  # fmt: skip
     assert ended.out == "j1\n"
     assert len(api.asked) == 1
+
+
+def test_the_version_needs_no_api(cli: Run) -> None:
+    ended = cli("--version", url=None)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("atoll ")
