@@ -10,6 +10,7 @@ from atoll.application import checks
 from atoll.application.callers import Caller, may_see
 from atoll.application.events import VirtualClusterFeed
 from atoll.application.idempotency import Idempotency, find_earlier, idempotency, one_at_a_time
+from atoll.application.node_fit import newly_named, ray_size_problems
 from atoll.application.nodes import none_asked_problem, read_inventory
 from atoll.application.pages import PageAsk, piece
 from atoll.application.reads import virtual_cluster_read
@@ -202,21 +203,26 @@ class VirtualClusters:
         ]
         if had and had != spec.profile:
             problems += checks.downgrade_problems(await self._profile(had), profile)
-        waiting, node_problems = await self._check_nodes(name, spec)
+        waiting, node_problems = await self._check_nodes(
+            name, spec, before.spec if before else None
+        )
         refuse_if_any([*problems, *node_problems])
         return _Checked(waiting)
 
     async def _check_nodes(
-        self, name: str, spec: VirtualClusterSpec
+        self, name: str, spec: VirtualClusterSpec, before: VirtualClusterSpec | None
     ) -> tuple[str | None, list[FieldProblem]]:
-        if spec.mode != "dedicated":
-            return None, []
+        """What it must wait for, and what the host's nodes can never give."""
         inventory = await read_inventory(self._cluster, self._node_label)
-        if not any(spec.replica_sets.values()):
+        if spec.mode == "dedicated" and not any(spec.replica_sets.values()):
             return None, [none_asked_problem(inventory)]
         if inventory is None:
             return None, []
-        return inventory.waits_for(name, spec.replica_sets), inventory.problems(spec.replica_sets)
+        problems = inventory.problems(spec.replica_sets) or [
+            *inventory.unknown_resources(newly_named(spec, before)),
+            *ray_size_problems(name, spec, before, inventory.nodes),
+        ]
+        return inventory.waits_for(name, spec.replica_sets), problems
 
     async def _write_reserved(
         self, name: str, spec: VirtualClusterSpec, manifest: Object, use: Idempotency | None

@@ -139,6 +139,7 @@ REASONS: dict[str, str] = {
     "ProfileMissing": "The profile does not exist",
     "NamespaceTaken": "The host has a namespace of that name that is not ours",
     "ValuesRefused": "A value of the vcluster chart is not open to teams",
+    "LargerThanAnyNode": "A Ray cluster asks for more than any node has",
     "QuotaTooSmall": "Its quota is less than its Ray clusters need",
     "TeamTreeBroken": "The team's parents make no tree",
     "QuotaNotNamed": "Its quota leaves out what the team limits",

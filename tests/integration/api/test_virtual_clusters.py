@@ -153,7 +153,11 @@ def test_two_creates_with_one_name_at_once(
         ({"values": {"sleepMode": {"enabled": True}}}, "/spec/values/sleepMode", "ignores"),
         ({"rayClusters": [{"name": "a" * 54}]}, "/spec/rayClusters/0/name", "53"),
         ({"rayClusters": [{"name": "a"}, {"name": "a"}]}, "/spec/rayClusters/1/name", "twice"),
-        ({"rayClusters": [{"name": "a", "workers": -1}]}, "/spec/rayClusters/0/workers", "at least 0"),
+        (
+            {"rayClusters": [{"name": "a", "workers": -1}]},
+            "/spec/rayClusters/0/workers",
+            "at least 0",
+        ),
         ({"rayClusters": [{"name": "a", "workers": 9}]}, "/spec/rayClusters", "9500m"),
     ],
 )
