@@ -13,7 +13,7 @@ from atoll.application.idempotency import Idempotency, find_earlier, idempotency
 from atoll.application.node_fit import newly_named, ray_size_problems
 from atoll.application.nodes import none_asked_problem, read_inventory
 from atoll.application.pages import PageAsk, piece
-from atoll.application.reads import virtual_cluster_read
+from atoll.application.reads import quota_preview, virtual_cluster_read
 from atoll.application.revisions import Expected, check_revision, replace_spec
 from atoll.application.validation import (
     StoredInvalidError,
@@ -27,7 +27,12 @@ from atoll.application.validation import (
 from atoll.cluster import kinds, reservations
 from atoll.cluster.client import Cluster, Object
 from atoll.contract.base import Page
-from atoll.contract.virtual_clusters import VirtualClusterCreate, VirtualClusterRead
+from atoll.contract.virtual_clusters import (
+    VirtualClusterCreate,
+    VirtualClusterQuotaPreview,
+    VirtualClusterQuotaWrite,
+    VirtualClusterRead,
+)
 from atoll.dispatch import Dispatch
 from atoll.domain.names import FINALIZER, LABEL_TEAM
 from atoll.errors import (
@@ -147,6 +152,26 @@ class VirtualClusters:
                 continue
             return await self._accepted(made, checked.warning)
         raise _too_often(name)
+
+    async def preview_quota(
+        self, caller: Caller, name: str, wanted: VirtualClusterQuotaWrite
+    ) -> VirtualClusterQuotaPreview:
+        """What this quota in place of its own would do, and why a PATCH with it would be refused."""
+        before = stored(VirtualCluster, await self._find(caller, name))
+        spec = before.spec.model_copy(update={"quota": wanted.quota})
+        return quota_preview(before, spec, await self._refusals(caller, before, spec))
+
+    async def _refusals(
+        self, caller: Caller, before: VirtualCluster, spec: VirtualClusterSpec
+    ) -> tuple[FieldProblem, ...]:
+        try:
+            if before.deleting:
+                raise _being_deleted(before.name)
+            await self._check(caller, before.name, spec, before)
+            await reservations.check(self._cluster, spec.team, before.name, spec.quota)
+        except (InvalidError, ConflictError) as error:
+            return error.fields or (FieldProblem("/spec/quota", error.detail),)
+        return ()
 
     async def delete(
         self, caller: Caller, name: str, *, expected: Expected, dry_run: bool = False

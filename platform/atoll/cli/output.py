@@ -101,3 +101,8 @@ def _cell(text: str, width: int) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "  ".join(cells).rstrip()
+
+
+def step(before: str | None, after: str | None) -> str | None:
+    """A value before and after a change, in one cell; only the value where nothing changes."""
+    return after if before == after else f"{before or '-'} → {after or '-'}"

@@ -9,7 +9,7 @@ import typer
 
 from atoll.cli.exits import UsageError
 from atoll.cli.options import DryRun, Output, Yes, assignments, session_of
-from atoll.cli.output import Format, Shape, age, pairs, write
+from atoll.cli.output import Format, Shape, age, pairs, step, write
 from atoll.cli.session import Session, did_you_mean
 from atoll.contract.quotas import (
     QuotaLineChange,
@@ -26,10 +26,6 @@ from atoll.resources.teams import QuotaLine
 app = typer.Typer(help="What a team may hold.", no_args_is_help=True)
 
 
-def _step(before: str | None, after: str | None) -> str | None:
-    return after if before == after else f"{before or '-'} → {after or '-'}"
-
-
 def _changes(revision: QuotaRevisionRead) -> str:
     def text(line: QuotaLine | None) -> str | None:
         if line is None:
@@ -37,7 +33,7 @@ def _changes(revision: QuotaRevisionRead) -> str:
         return f"{line.limit} (g {line.guaranteed})" if line.guaranteed else line.limit
 
     return ", ".join(
-        f"{c.resource} {_step(text(c.before), text(c.after))}" for c in revision.changes
+        f"{c.resource} {step(text(c.before), text(c.after))}" for c in revision.changes
     )
 
 
@@ -52,8 +48,8 @@ USE: Shape[QuotaUse] = Shape(
 )
 LINES: Shape[QuotaLineChange] = Shape(
     ("RESOURCE", lambda c: c.resource),
-    ("LIMIT", lambda c: _step(c.limit_before, c.limit_after)),
-    ("GUARANTEED", lambda c: _step(c.guaranteed_before, c.guaranteed_after)),
+    ("LIMIT", lambda c: step(c.limit_before, c.limit_after)),
+    ("GUARANTEED", lambda c: step(c.guaranteed_before, c.guaranteed_after)),
     ("RESERVED", lambda c: c.reserved),
     ("OVER", lambda c: c.over if c.over != "0" else None),
     name=lambda c: c.resource,

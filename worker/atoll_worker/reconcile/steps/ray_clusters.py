@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 from atoll.cluster.client import InitializingError, Object
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import NODE, RAY_CLUSTER, RAY_JOB, RAY_SERVICE, Kind
-from atoll.domain.names import LABEL_SHARED_NODE, LABEL_VIRTUAL_CLUSTER, RAY_NAMESPACE
+from atoll.domain.names import (
+    LABEL_FROM_SPEC,
+    LABEL_SHARED_NODE,
+    LABEL_VIRTUAL_CLUSTER,
+    RAY_NAMESPACE,
+)
 from atoll.domain.node_sizes import may_run_on, misfit, size_of
 from atoll.domain.nodes import HostNode
 from atoll.domain.ray_clusters import pods_of, ray_cluster_manifest, ray_image
@@ -16,7 +21,6 @@ from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
-FROM_SPEC = "atoll.dev/from-spec"
 PATIENCE_SECONDS = 60.0
 """How long a virtual cluster that does not answer may hold up its own deletion."""
 
@@ -72,7 +76,7 @@ class RayClusters(Step):
                 ray_version=spec.ray.version,
                 image=image,
             )
-            manifest["metadata"]["labels"][FROM_SPEC] = "true"
+            manifest["metadata"]["labels"][LABEL_FROM_SPEC] = "true"
             made.append(manifest)
         return made
 
@@ -87,7 +91,7 @@ class RayClusters(Step):
             if not says(seen.clusters.get(m["metadata"]["name"]), m)
         ]
         for name, found in seen.clusters.items():
-            ours = FROM_SPEC in found["metadata"].get("labels", {})
+            ours = LABEL_FROM_SPEC in found["metadata"].get("labels", {})
             if ours and name not in names and not found["metadata"].get("deletionTimestamp"):
                 changes.append(Remove(RAY_CLUSTER, name, RAY_NAMESPACE, inside=True))
         return changes
