@@ -59,6 +59,13 @@ class Shape(Generic[T]):
         else:
             write(item.dump(), form)
 
+    def within(self, whole: Model, items: Sequence[T], form: Format) -> None:
+        """Write the parts of something as rows; for programs the whole of it."""
+        if form in (Format.TABLE, Format.NAME):
+            self.many(items, form)
+        else:
+            write(whole.dump(), form)
+
 
 def write(data: Any, form: Format) -> None:
     """Plain data as JSON or YAML."""
@@ -93,6 +100,11 @@ def pairs(values: dict[str, Any]) -> str:
     return ",".join(f"{key}={value}" for key, value in values.items())
 
 
+def step(before: str | None, after: str | None) -> str | None:
+    """A value before and after a change, in one cell; only the value where nothing changes."""
+    return after if before == after else f"{before or '-'} → {after or '-'}"
+
+
 def _cell(text: str, width: int) -> str:
     colour = _COLOURS.get(text)
     padded = text.ljust(width)
@@ -101,8 +113,3 @@ def _cell(text: str, width: int) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return "  ".join(cells).rstrip()
-
-
-def step(before: str | None, after: str | None) -> str | None:
-    """A value before and after a change, in one cell; only the value where nothing changes."""
-    return after if before == after else f"{before or '-'} → {after or '-'}"

@@ -20,7 +20,7 @@ from atoll.cli.options import (
     seconds,
     session_of,
 )
-from atoll.cli.output import Format, Shape, age, pairs, step, write
+from atoll.cli.output import Format, Shape, age, pairs, step
 from atoll.cli.session import Session, did_you_mean
 from atoll.cli.waiting import Waiter
 from atoll.contract.virtual_clusters import (
@@ -182,10 +182,9 @@ def preview(
     now = {k: v for k, v in _get(session, name).spec.quota.items() if k not in (remove or ())}
     wanted = manifests.checked(VirtualClusterQuotaWrite, {"quota": now | changed})
     seen = session.client.virtual_clusters.preview_quota(name, wanted)
-    if output not in (Format.TABLE, Format.NAME):
-        write(seen.dump(), output)
+    LINES.within(seen, seen.lines, output)
+    if output is not Format.TABLE:
         return
-    LINES.many(seen.lines, output)
     for fit in seen.no_longer_fit:
         session.say(f"Ray cluster {fit.name} would find no room ({pairs(fit.demand)})")
     for refusal in seen.refused:
