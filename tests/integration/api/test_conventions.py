@@ -285,6 +285,22 @@ def test_without_a_queue_changes_are_accepted_quickly_and_say_so(
             assert stop(running) == 0
 
 
+def test_without_a_worker_health_and_the_page_of_what_waits_say_so(
+    running: Running, api: httpx2.Client, make_team: MakeTeam
+) -> None:
+    api.post("/v1/virtual-clusters", json=wanted("unattended", make_team())).raise_for_status()
+    health = api.get("/v1/health")
+    assert health.status_code == 200
+    workers = health.json()["parts"]["workers"]
+    assert not workers["ok"]
+    assert "none answers: changes are accepted" in workers["message"]
+    with running.client(token=None) as visitor:
+        form = {"data": {"token": TOKEN}, "headers": {"Origin": running.url}}
+        assert visitor.post("/login", **form).status_code == 303  # type: ignore[arg-type]
+        page = visitor.get("/virtual-clusters/unattended").text
+    assert "No worker answers: changes are accepted" in page
+
+
 def test_starts_without_kubernetes_and_comes_back_with_it(
     tmp_path: Path, api_server: Path, broker: str
 ) -> None:
