@@ -108,6 +108,7 @@ REASONS: dict[str, str] = {
     "QueueOpening": "Its queue on the host is being opened",
     "NotEnoughNodes": "Too few free nodes of that template",
     "LayerLags": "The quota is not the same everywhere yet",
+    "DeviceUnknown": "Its quota names a device that no node has",
     "OverQuota": "More runs than the quota allows; what runs stays",
     # on the way out
     "Deleting": "Being deleted",
