@@ -28,6 +28,9 @@ _HINT_SECONDS = 60.0
 """A hint older than this is dropped: the sweeper has sent younger ones, and a worker that was away
 must not work off a backlog that says the same thing a thousand times."""
 _BREAK_SECONDS = 5.0
+_ROLL_CALL_SECONDS = 0.5
+_BELIEVED_SECONDS = 15.0
+"""How long the answer of a worker is believed; it may be too busy for the next one."""
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +85,11 @@ class Dispatch:
     def __init__(self, settings: Settings) -> None:
         self._app = celery_app(settings, producer=True)
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="dispatch")
+        # Its own, because a question that nobody answers must not hold up hints.
+        self._roll_call = ThreadPoolExecutor(1, thread_name_prefix="roll-call")
+        self._asking = asyncio.Lock()
         self._broken_until = 0.0
+        self._answered_at = -_BELIEVED_SECONDS
 
     async def send(self, kind: str, name: str, generation: int) -> bool:
         """Hint that an object wants looking at. False when the queue did not take it within 1 s.
@@ -102,6 +109,29 @@ class Dispatch:
         if answered:
             self._broken_until = 0.0
         return answered
+
+    async def worked_on(self) -> bool | None:
+        """Whether a worker takes hints: one that is asked over the queue says so within half a second.
+
+        None when the queue cannot be asked. A yes is believed for 15 s.
+        """
+        async with self._asking:
+            if time.monotonic() - self._answered_at < _BELIEVED_SECONDS:
+                return True
+            loop = asyncio.get_running_loop()
+            try:
+                work = loop.run_in_executor(self._roll_call, self._ping)
+                answered = await asyncio.wait_for(work, _PATIENCE_SECONDS)
+            except Exception as error:  # noqa: BLE001 - whatever ails the broker, nobody was asked
+                log.warning("queue.unreachable", error=type(error).__name__)
+                return None
+            if answered:
+                self._answered_at = time.monotonic()
+            return answered
+
+    def _ping(self) -> bool:
+        """One worker's word is enough."""
+        return bool(self._app.control.ping(timeout=_ROLL_CALL_SECONDS, limit=1))
 
     async def _within_patience(self, call: Any, *args: Any) -> bool:
         work = asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
@@ -131,4 +161,5 @@ class Dispatch:
     def close(self) -> None:
         """Forget the connections."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._roll_call.shutdown(wait=False, cancel_futures=True)
         self._app.close()

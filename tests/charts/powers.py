@@ -26,6 +26,7 @@ ALLOWED: dict[str, Asked] = {
     "atoll-gateway": [
         ("get", "virtualclusters.atoll.dev", ""),
         ("get", "profiles.atoll.dev", ""),
+        ("list", "nodes", ""),
         ("get", "access-lab:secrets", "access"),
     ],
     "atoll-follower": [
@@ -125,7 +126,7 @@ DENIED: dict[str, Asked] = {
         (_WRITE, "secrets", "access"),
         (_WRITE, "virtualclusters.atoll.dev", ""),
         ("get list", "teams.atoll.dev", ""),
-        ("get list", "nodes", ""),
+        ("get watch patch", "nodes", ""),
     ],
     "atoll-follower": [
         *_FOR_NOBODY,

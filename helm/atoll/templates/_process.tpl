@@ -102,6 +102,7 @@ spec:
           startupProbe:
             {{- include "atoll.probe" . | nindent 12 }}
             periodSeconds: 1
+            timeoutSeconds: 3
             failureThreshold: 60
           readinessProbe:
             {{- include "atoll.probe" . | nindent 12 }}

@@ -13,7 +13,7 @@ from atoll.api.parameters import Cases
 from atoll.api.problems import COMMON
 from atoll.application.use_cases import UseCases
 from atoll.auth import Caller, require
-from atoll.contract.platform import Health, PartHealth, WhoAmI
+from atoll.contract.platform import NO_WORKER, Health, PartHealth, WhoAmI
 from atoll.telemetry import metrics
 
 router = APIRouter(tags=["platform"])
@@ -40,7 +40,10 @@ class HealthCheck:
             return self._last
 
     async def _ask(self) -> Health:
-        queue, gateway = await asyncio.gather(self.cases.dispatch.alive(), self._ask_gateway())
+        dispatch = self.cases.dispatch
+        queue, gateway, worked_on = await asyncio.gather(
+            dispatch.alive(), self._ask_gateway(), dispatch.worked_on()
+        )
         parts = {
             "kubernetes": _part(
                 self.cases.feed.synced,
@@ -49,6 +52,7 @@ class HealthCheck:
             "queue": _part(
                 queue, "changes are accepted, and work on them starts some seconds later"
             ),
+            "workers": _workers(worked_on),
             "gateway": _part(gateway, "Ray clusters, Ray jobs and kubectl are out of reach"),
         }
         status = "ok" if all(p.ok for p in parts.values()) else "degraded"
@@ -59,6 +63,15 @@ class HealthCheck:
             return (await self.gateway.get("/healthz", timeout=1.0)).is_success
         except httpx2.HTTPError:
             return False
+
+
+def _workers(worked_on: bool | None) -> PartHealth:
+    """A missing worker is no fault of the API, which goes on taking what people ask for."""
+    if worked_on is None:
+        return PartHealth(ok=False, message="not known: they are asked over the queue")
+    if worked_on:
+        return PartHealth(ok=True, message="at least one answers")
+    return PartHealth(ok=False, message=f"none answers: {NO_WORKER}")
 
 
 def _part(ok: bool, otherwise: str) -> PartHealth:

@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from atoll.application.validation import invalid, problems_of
+from atoll.application.validation import invalid
 from atoll.errors import AtollError, NotFoundError, UnauthenticatedError, UnavailableError
+from atoll.resources.faults import problems_of
 from atoll.resources.meta import Model
 
 MEDIA_TYPE = "application/problem+json"

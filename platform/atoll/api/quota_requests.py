@@ -1,5 +1,7 @@
 """Routes of requests for a larger quota."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -69,33 +71,34 @@ async def get_quota_request(
     return found
 
 
+@dataclass(frozen=True)
+class _Deciding:
+    """What both decisions are told."""
+
+    caller: Decider
+    cases: Cases
+    quota_request: str
+    expected: IfMatch
+    decision: QuotaDecision
+    response: Response
+
+    async def by(self, decide: Callable[..., Awaitable[QuotaRequestRead]]) -> QuotaRequestRead:
+        """Decide so, and tag the answer."""
+        found = await decide(self.caller, self.quota_request, self.decision, expected=self.expected)
+        tag(self.response, found.revision)
+        return found
+
+
+Deciding = Annotated[_Deciding, Depends()]
+
+
 @router.post("/{quota_request}:approve", response_model_exclude_none=True, responses=_DECIDED)
-async def approve_quota_request(
-    *,
-    caller: Decider,
-    cases: Cases,
-    quota_request: str,
-    expected: IfMatch,
-    decision: QuotaDecision,
-    response: Response,
-) -> QuotaRequestRead:
+async def approve_quota_request(deciding: Deciding) -> QuotaRequestRead:
     """Approve it, and raise the team's limits at once. Repeating it does nothing more."""
-    found = await cases.quota_requests.approve(caller, quota_request, decision, expected=expected)
-    tag(response, found.revision)
-    return found
+    return await deciding.by(deciding.cases.quota_requests.approve)
 
 
 @router.post("/{quota_request}:refuse", response_model_exclude_none=True, responses=_DECIDED)
-async def refuse_quota_request(
-    *,
-    caller: Decider,
-    cases: Cases,
-    quota_request: str,
-    expected: IfMatch,
-    decision: QuotaDecision,
-    response: Response,
-) -> QuotaRequestRead:
+async def refuse_quota_request(deciding: Deciding) -> QuotaRequestRead:
     """Refuse it, with a note for whoever asked."""
-    found = await cases.quota_requests.refuse(caller, quota_request, decision, expected=expected)
-    tag(response, found.revision)
-    return found
+    return await deciding.by(deciding.cases.quota_requests.refuse)

@@ -1,5 +1,7 @@
 """Routes of teams' quotas."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -15,10 +17,38 @@ from atoll.contract.quotas import (
     QuotaRevisionRead,
     QuotaWrite,
 )
+from atoll.resources.meta import Model
 
 router = APIRouter(prefix="/teams/{team}", tags=["quotas"], responses=COMMON)
 Reader = Annotated[Caller, Depends(require("quotas:read"))]
 Writer = Annotated[Caller, Depends(require("quotas:write"))]
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """What every write of a quota is told."""
+
+    caller: Writer
+    cases: Cases
+    team: str
+    expected: IfMatch
+    confirm: Confirm
+    dry: DryRun
+    response: Response
+
+    async def by(
+        self, write: Callable[..., Awaitable[QuotaRead]], wanted: Model, **more: str | None
+    ) -> QuotaRead:
+        """Write so, and tag the answer."""
+        found = await write(
+            self.caller, self.team, wanted, expected=self.expected, confirm=self.confirm,
+            dry_run=self.dry, **more,
+        )  # fmt: skip
+        tag(self.response, found.revision)
+        return found
+
+
+Writing = Annotated[_Writing, Depends()]
 
 
 @router.get("/quota", response_model_exclude_none=True, responses=documented(404, 409))
@@ -34,23 +64,9 @@ async def get_quota(caller: Reader, cases: Cases, team: str, response: Response)
     response_model_exclude_none=True,
     responses=documented(400, 404, 409, 412, 413, 428),
 )
-async def put_quota(
-    *,
-    caller: Writer,
-    cases: Cases,
-    team: str,
-    wanted: QuotaWrite,
-    expected: IfMatch,
-    confirm: Confirm,
-    dry: DryRun,
-    response: Response,
-) -> QuotaRead:
+async def put_quota(writing: Writing, wanted: QuotaWrite) -> QuotaRead:
     """Set the whole quota. Limits below what is reserved need `confirm`; what runs stays in any case."""
-    found = await cases.quotas.put(
-        caller, team, wanted, expected=expected, confirm=confirm, dry_run=dry
-    )
-    tag(response, found.revision)
-    return found
+    return await writing.by(writing.cases.quotas.put, wanted)
 
 
 @router.get("/quota/history", response_model_exclude_none=True, responses=documented(404))
@@ -79,20 +95,7 @@ async def preview_quota(
     responses=documented(400, 404, 409, 412, 413, 428),
 )
 async def revert_quota(
-    *,
-    caller: Writer,
-    cases: Cases,
-    team: str,
-    wanted: QuotaRevert,
-    expected: IfMatch,
-    confirm: Confirm,
-    dry: DryRun,
-    response: Response,
-    key: IdempotencyKey = None,
+    writing: Writing, wanted: QuotaRevert, key: IdempotencyKey = None
 ) -> QuotaRead:
     """Set the quota to what it was at a number of the history; the parent stays."""
-    found = await cases.quotas.revert(
-        caller, team, wanted, expected=expected, confirm=confirm, key=key, dry_run=dry
-    )
-    tag(response, found.revision)
-    return found
+    return await writing.by(writing.cases.quotas.revert, wanted, key=key)

@@ -10,7 +10,12 @@ from atoll.api.problems import COMMON, documented, dry_run_answer
 from atoll.application.kubeconfigs import kubeconfig_text
 from atoll.auth import Caller, require
 from atoll.contract.base import Page
-from atoll.contract.virtual_clusters import VirtualClusterCreate, VirtualClusterRead
+from atoll.contract.virtual_clusters import (
+    VirtualClusterCreate,
+    VirtualClusterQuotaPreview,
+    VirtualClusterQuotaWrite,
+    VirtualClusterRead,
+)
 from atoll.settings import Settings
 
 router = APIRouter(prefix="/virtual-clusters", tags=["virtual clusters"], responses=COMMON)
@@ -129,6 +134,20 @@ async def delete_virtual_cluster(
         caller, virtual_cluster, expected=expected, dry_run=dry
     )
     return _accepted(response, found, dry=dry)
+
+
+@router.post(
+    "/{virtual_cluster}/quota:preview",
+    response_model_exclude_none=True,
+    responses=documented(400, 404, 409, 413),
+)
+async def preview_virtual_cluster_quota(
+    caller: Reader, cases: Cases, virtual_cluster: str, wanted: VirtualClusterQuotaWrite
+) -> VirtualClusterQuotaPreview:
+    """What this quota would do: what is over, which Ray clusters of the spec no longer fit, and why a
+    PATCH would be refused. Writes nothing.
+    """
+    return await cases.virtual_clusters.preview_quota(caller, virtual_cluster, wanted)
 
 
 @router.get(

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable
 
-from atoll.application.validation import pointer
 from atoll.domain.names import name_problem
 from atoll.domain.quotas import (
     COUNTED,
@@ -16,6 +15,7 @@ from atoll.domain.schedulers import scheduler_problem
 from atoll.domain.vcluster_values import find_value_problems
 from atoll.domain.versions import Running, find_step_problems
 from atoll.errors import FieldProblem
+from atoll.resources.faults import pointer
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualClusterSpec

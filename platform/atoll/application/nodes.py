@@ -1,14 +1,18 @@
 """How many host nodes there are of each template. Needs `list` on nodes, and nothing more."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from atoll.cluster import kinds
 from atoll.cluster.client import Cluster, Object
-from atoll.domain.names import LABEL_VIRTUAL_CLUSTER
+from atoll.domain.names import LABEL_SHARED_NODE, LABEL_VIRTUAL_CLUSTER
+from atoll.domain.node_sizes import size_of
 from atoll.domain.nodes import HostNode
+from atoll.domain.plurals import count, verb
+from atoll.domain.quotas import is_extended
 from atoll.errors import FieldProblem, ForbiddenError
+from atoll.resources.faults import pointer
 
 
 @dataclass(frozen=True)
@@ -27,23 +31,48 @@ class NodeInventory:
         kinds_of_node = _in_words(counts)
         return [
             FieldProblem(
-                "/spec/replicaSets/" + template.replace("~", "~0").replace("/", "~1"),
-                f"{count} nodes of template {template!r} asked, the host has "
-                f"{counts.get(template, 0)}; there are: {kinds_of_node}",
+                pointer("spec", "replicaSets", template),
+                f"{nodes_of(asked, template)} asked, the host has {counts.get(template, 0)}; there are: "
+                f"{kinds_of_node}",
                 str(counts.get(template, 0)),
             )
-            for template, count in sorted(wanted.items())
-            if count > counts.get(template, 0)
+            for template, asked in sorted(wanted.items())
+            if asked > counts.get(template, 0)
+        ]
+
+    def extended(self) -> frozenset[str]:
+        """Extended resources that some node has, such as nvidia.com/gpu."""
+        return frozenset(name for node in self.nodes for name in node.size if "/" in name)
+
+    def unknown_resources(self, quota: Iterable[str]) -> list[FieldProblem]:
+        """Extended resources of a quota that no node has, with those that are there."""
+        there = self.extended()
+        named = {name for name in quota if is_extended(name)} - there
+        if not named or not all(node.size for node in self.nodes):
+            return []
+        words = ", ".join(sorted(there)) or "none"
+        return [
+            FieldProblem(
+                pointer("spec", "quota", name),
+                f"no node of the host has {name!r}; extended resources there: {words}. Use one of those, "
+                "or leave it out",
+            )
+            for name in sorted(named)
         ]
 
     def waits_for(self, owner: str, wanted: Mapping[str, int]) -> str | None:
         """In words, what a virtual cluster must wait for because others own it; None when nothing."""
         lacking = []
-        for template, count in sorted(wanted.items()):
+        for template, asked in sorted(wanted.items()):
             usable = sum(n.template == template and n.owner in (None, owner) for n in self.nodes)
-            if count > usable:
-                lacking.append(f"{usable} of {count} nodes of template {template} are free")
+            if asked > usable:
+                lacking.append(f"{usable} of {nodes_of(asked, template)} {verb(usable, 'is')} free")
         return "; ".join(lacking) + "; it waits for the others" if lacking else None
+
+
+def nodes_of(number: int, template: str) -> str:
+    """So many nodes of a template, in words."""
+    return f"{count(number, 'node')} of template {template!r}"
 
 
 def none_asked_problem(inventory: NodeInventory | None) -> FieldProblem:
@@ -61,7 +90,7 @@ def none_asked_problem(inventory: NodeInventory | None) -> FieldProblem:
 
 
 def _in_words(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{template} ({count})" for template, count in counts.items()) or "none"
+    return ", ".join(f"{template} ({number})" for template, number in counts.items()) or "none"
 
 
 async def read_extended_resources(cluster: Cluster) -> frozenset[str] | None:
@@ -90,4 +119,7 @@ async def read_inventory(cluster: Cluster, node_label: str) -> NodeInventory | N
 def _node(item: Object, node_label: str) -> HostNode:
     meta = item["metadata"]
     labels = meta.get("labels") or {}
-    return HostNode(meta["name"], labels.get(node_label, ""), labels.get(LABEL_VIRTUAL_CLUSTER))
+    return HostNode(
+        meta["name"], labels.get(node_label, ""), labels.get(LABEL_VIRTUAL_CLUSTER),
+        size=size_of(item), kept_out=labels.get(LABEL_SHARED_NODE) == "false",
+    )  # fmt: skip

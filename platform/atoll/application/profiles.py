@@ -7,7 +7,7 @@ from atoll.application.checks import running
 from atoll.application.idempotency import find_earlier, idempotency, one_at_a_time
 from atoll.application.pages import PageAsk, piece
 from atoll.application.reads import profile_read
-from atoll.application.revisions import Expected, changed, check_revision
+from atoll.application.revisions import Expected, check_revision
 from atoll.application.validation import (
     StoredInvalidError,
     can_exist,
@@ -105,10 +105,9 @@ class Profiles:
                 return profile_read(stored(Profile, wanted))
             try:
                 return profile_read(stored(Profile, await self._cluster.replace(wanted)))
-            except StaleWriteError as error:
-                if expected is not None:
-                    raise changed(await self._find(name)) from error
-        raise StaleWriteError(f"Profile {name!r} changes too often just now; try again in a moment")
+            except StaleWriteError:  # somebody else's change; the revision tells
+                continue
+        raise _too_often(name)
 
     async def _users(self, name: str) -> list[str]:
         """Names of the virtual clusters with this profile."""
@@ -135,8 +134,21 @@ class Profiles:
         self, caller: Caller, name: str, *, expected: Expected, dry_run: bool = False
     ) -> None:
         """Delete a profile that no virtual cluster uses; ConflictError names those that do."""
-        found = await self._find(name)
-        check_revision(found, expected)
+        for _ in range(_TRIES):
+            found = await self._find(name)
+            check_revision(found, expected)
+            await self._refuse_in_use(name)
+            if dry_run:
+                return
+            at = found["metadata"]["resourceVersion"]
+            try:
+                await self._cluster.delete_at(kinds.PROFILE, name, at)
+            except StaleWriteError:
+                continue
+            return
+        raise _too_often(name)
+
+    async def _refuse_in_use(self, name: str) -> None:
         if users := await self._users(name):
             raise ConflictError(
                 f"Profile {name!r} is used by: {', '.join(users)}. Give them another profile or "
@@ -144,12 +156,6 @@ class Profiles:
                 code="in_use",
                 extra={"virtual_clusters": users},
             )
-        if dry_run:
-            return
-        try:
-            await self._cluster.delete_at(kinds.PROFILE, name, found["metadata"]["resourceVersion"])
-        except StaleWriteError as error:
-            raise changed(await self._find(name)) from error
 
     async def _refuse_other_scheduler(self, found: Object, spec: ProfileSpec) -> None:
         """Gangs that run cannot be handed from one scheduler to another."""
@@ -169,6 +175,10 @@ class Profiles:
         if found is None:
             raise NotFoundError(f"There is no profile {name!r}")
         return found
+
+
+def _too_often(name: str) -> StaleWriteError:
+    return StaleWriteError(f"Profile {name!r} changes too often just now; try again in a moment")
 
 
 def _taken(name: str) -> ConflictError:

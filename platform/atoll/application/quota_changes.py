@@ -19,6 +19,7 @@ from atoll.domain.quota_rules import pointer, tree_problems
 from atoll.domain.quota_tree import QuotaTree, Share
 from atoll.domain.quotas import demand, resource_problem
 from atoll.errors import AtollError, ConfirmationNeededError, FieldProblem
+from atoll.resources.meta import revision_of
 from atoll.resources.teams import QuotaLine
 from atoll.resources.virtual_clusters import VirtualCluster
 
@@ -112,7 +113,9 @@ class QuotaChanges:
             f"{describe_over(outcome.lines)}. What runs stays, and nothing of it grows until it is "
             f"below the limits. Look at the preview and repeat with ?confirm={outcome.fingerprint}, "
             "choose higher limits, or delete virtual clusters first.",
-            extra={"preview": preview_read(outcome, revision=revision_of(wanted)).dump()},
+            extra={
+                "preview": preview_read(outcome, revision=revision_of(wanted["metadata"])).dump()
+            },
         )
 
     async def write(self, wanted: Object, author: Authorship) -> Object:
@@ -128,11 +131,6 @@ class QuotaChanges:
             await self._history.record(team)
         except AtollError as error:
             log.warning("quota.unrecorded", team=team["metadata"]["name"], error=error.detail)
-
-
-def revision_of(team: Object) -> str:
-    """The revision of a team's quota: moves with its spec and not with its ledger."""
-    return f"{team['metadata']['uid'][:8]}.{team['metadata'].get('generation', 0)}"
 
 
 def changes_quota(before: Object, wanted: Object) -> bool:

@@ -12,11 +12,10 @@ from atoll.application.idempotency import find_earlier, idempotency, one_at_a_ti
 from atoll.application.pages import PageAsk, piece
 from atoll.application.quota_changes import QuotaChanges
 from atoll.application.quota_grants import QuotaGrants, raised, request_read
-from atoll.application.revisions import Expected, changed, check_revision
+from atoll.application.revisions import Expected, check_revision
 from atoll.application.validation import (
     StoredInvalidError,
     can_exist,
-    pointer,
     refuse_if_any,
     stored,
 )
@@ -33,11 +32,13 @@ from atoll.domain.names import LABEL_TEAM
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quotas import resource_problem
 from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
+from atoll.resources.faults import pointer
 from atoll.resources.meta import Metadata
 from atoll.resources.quota_requests import QuotaRequest, QuotaRequestSpec
 from atoll.resources.teams import Team
 from atoll.telemetry import audit
 
+_TRIES = 8
 Verdict = Literal["Approved", "Refused"]
 
 
@@ -123,24 +124,26 @@ class QuotaRequests:
         self, caller: Caller, name: str, decision: QuotaDecision, verdict: Verdict,
         expected: Expected,
     ) -> Object:  # fmt: skip
-        found = await self._find(caller, name)
-        request = stored(QuotaRequest, found)
-        if request.spec.decision == verdict:
-            return found
-        check_revision(found, expected)
-        self._refuse_closed(await self._read(found), verdict)
-        if verdict == "Approved":
-            team = await self._cluster.get(kinds.TEAM, request.spec.team)
-            await self._changes.check(team, raised(team, request.spec.quota))
         said = {"decision": verdict, "note": decision.note, "decidedBy": caller.name}
-        wanted = {**found, "spec": {**found["spec"], **said}}
-        try:
-            made = await self._cluster.replace(wanted)
-        except StaleWriteError as error:
-            raise changed(await self._find(caller, name)) from error
-        event = f"quota-request.{verdict.lower()}"
-        _audit(event, caller, made, before={"decision": request.spec.decision}, after=said)
-        return made
+        for _ in range(_TRIES):
+            found = await self._find(caller, name)
+            request = stored(QuotaRequest, found)
+            if request.spec.decision == verdict:
+                return found
+            check_revision(found, expected)
+            self._refuse_closed(await self._read(found), verdict)
+            if verdict == "Approved":
+                team = await self._cluster.get(kinds.TEAM, request.spec.team)
+                await self._changes.check(team, raised(team, request.spec.quota))
+            wanted = {**found, "spec": {**found["spec"], **said}}
+            try:
+                made = await self._cluster.replace(wanted)
+            except StaleWriteError:
+                continue
+            event = f"quota-request.{verdict.lower()}"
+            _audit(event, caller, made, before={"decision": request.spec.decision}, after=said)
+            return made
+        raise StaleWriteError(f"Request {name!r} changes too often just now; try again in a moment")
 
     def _refuse_closed(self, told: QuotaRequestRead, verdict: Verdict) -> None:
         closed = told.state not in ("pending", "obsolete") or (

@@ -11,11 +11,10 @@ from atoll.application.quota_changes import (
     QuotaChanges,
     changes_quota,
     preview_read,
-    revision_of,
     with_quota,
 )
 from atoll.application.quota_history import Authorship, QuotaHistory, author
-from atoll.application.revisions import Expected
+from atoll.application.revisions import Expected, check_revision
 from atoll.application.validation import can_exist, invalid, stored
 from atoll.cluster import kinds
 from atoll.cluster.client import Cluster, Object
@@ -33,7 +32,8 @@ from atoll.contract.quotas import (
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quota_tree import QuotaTree, effective_limits
 from atoll.domain.quotas import amount_text
-from atoll.errors import FieldProblem, NotFoundError, PreconditionError, StaleWriteError
+from atoll.errors import FieldProblem, NotFoundError, StaleWriteError
+from atoll.resources.meta import revision_of
 from atoll.resources.quota_revisions import QuotaRevision
 from atoll.resources.teams import QuotaLine, Team
 
@@ -58,7 +58,9 @@ class Quotas:
         found = await self._find(caller, team)
         after = with_quota(found, wanted.quota)
         world = await self._changes.check(found, after)
-        return preview_read(await self._changes.preview(after, world), revision=revision_of(found))
+        return preview_read(
+            await self._changes.preview(after, world), revision=revision_of(found["metadata"])
+        )
 
     async def put(
         self,
@@ -132,7 +134,7 @@ class Quotas:
     ) -> QuotaRead:
         for _ in range(_TRIES):
             found = await self._find(caller, team)
-            _check_revision(found, expected)
+            check_revision(found, expected, f"The quota of {team!r}")
             after = wanted(found)
             world = await self._changes.check(found, after)
             if not dry_run:
@@ -165,7 +167,7 @@ class Quotas:
         tree = await read_tree(self._cluster)
         return QuotaRead(
             team=found.name,
-            revision=revision_of(team),
+            revision=revision_of(team["metadata"]),
             parent=found.spec.parent,
             quota=found.spec.quota,
             use=quota_use(tree, found),
@@ -177,16 +179,6 @@ class Quotas:
         if found is None:
             raise NotFoundError(f"There is no team {name!r}, or you may not see it")
         return found
-
-
-def _check_revision(team: Object, expected: Expected) -> None:
-    revision = revision_of(team)
-    if expected is not None and revision not in expected:
-        raise PreconditionError(
-            f"The quota of {team['metadata']['name']!r} has changed since you read it; read it again "
-            "and repeat the change",
-            extra={"revision": revision},
-        )
 
 
 def quota_use(tree: QuotaTree, team: Team) -> list[QuotaUse]:

@@ -1,23 +1,48 @@
 """Writing only what was read: revisions asked for by If-Match against the stored one."""
 
-from atoll.cluster.client import Object
-from atoll.errors import PreconditionError
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import kind_of
+from atoll.errors import PreconditionError, StaleWriteError
+from atoll.resources.meta import revision_of
 
 Expected = frozenset[str] | None
 """The revisions a writer accepts; None means any."""
+_TRIES = 20
 
 
-def check_revision(found: Object, expected: Expected) -> None:
-    """Raise PreconditionError when the stored object is none of the expected revisions."""
-    revision = found["metadata"]["resourceVersion"]
-    if expected is not None and revision not in expected:
-        raise changed(found)
+def check_revision(found: Object, expected: Expected, what: str | None = None) -> None:
+    """Raise PreconditionError when the stored object is none of the expected revisions.
 
+    `what` names it in the error; its own name unless said.
 
-def changed(found: Object) -> PreconditionError:
-    """The error for an object that is not what the writer thinks."""
-    name, revision = found["metadata"]["name"], found["metadata"]["resourceVersion"]
-    return PreconditionError(
-        f"{name!r} has changed since you read it; read it again and repeat the change",
+    The write that follows is tied to the resourceVersion of `found`, so that nothing is lost. When it
+    is refused because somebody wrote first, read again and come here again: a status that moved is no
+    reason to refuse, a wish that moved is.
+    """
+    revision = revision_of(found["metadata"])
+    if expected is None or revision in expected:
+        return
+    raise PreconditionError(
+        f"{what or repr(found['metadata']['name'])} has changed since you read it; read it again and "
+        "repeat the change",
         extra={"revision": revision},
+    )
+
+
+async def replace_spec(cluster: Cluster, wanted: Object) -> Object:
+    """Write the spec of `wanted`, an object as it was read with another spec.
+
+    Compare and set; when only status or metadata moved meanwhile, again over those. StaleWriteError
+    when the spec did, or the object is another one.
+    """
+    for _ in range(_TRIES):
+        try:
+            return await cluster.replace(wanted)
+        except StaleWriteError:
+            now = await cluster.find(kind_of(wanted), wanted["metadata"]["name"])
+            if now is None or revision_of(now["metadata"]) != revision_of(wanted["metadata"]):
+                raise
+            wanted = {**now, "spec": wanted["spec"]}
+    raise StaleWriteError(
+        f"{wanted['metadata']['name']!r} changes too often just now; try again in a moment"
     )

@@ -9,13 +9,12 @@ from atoll.application.pages import PageAsk, piece
 from atoll.application.quota_changes import QuotaChanges, changes_quota
 from atoll.application.quota_history import author
 from atoll.application.reads import team_read
-from atoll.application.revisions import Expected, changed, check_revision
+from atoll.application.revisions import Expected, check_revision
 from atoll.application.validation import (
     StoredInvalidError,
     can_exist,
     merge_patch,
     parse,
-    pointer,
     refuse_if_any,
     spec_patch,
     stored,
@@ -28,6 +27,7 @@ from atoll.contract.teams import TeamCreate, TeamRead
 from atoll.domain.names import name_problem
 from atoll.domain.quotas import owner_of
 from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
+from atoll.resources.faults import pointer
 from atoll.resources.meta import Metadata
 from atoll.resources.teams import Team, TeamSpec
 
@@ -119,9 +119,8 @@ class Teams:
                 else:
                     made = await self._cluster.replace(wanted)
                 return team_read(stored(Team, made))
-            except StaleWriteError as error:
-                if expected is not None:
-                    raise changed(await self._find(caller, name)) from error
+            except StaleWriteError:  # a reservation, or somebody else's change; the revision tells
+                continue
         raise StaleWriteError(f"Team {name!r} changes too often just now; try again in a moment")
 
     async def _unknown_profiles(
@@ -173,9 +172,8 @@ class Teams:
                     kinds.TEAM, name, found["metadata"]["resourceVersion"]
                 )
                 return
-            except StaleWriteError as error:
-                if expected is not None:
-                    raise changed(await self._find(caller, name)) from error
+            except StaleWriteError:  # a reservation, or somebody else's change; the revision tells
+                continue
         raise StaleWriteError(f"Team {name!r} changes too often just now; try again in a moment")
 
     async def _refuse_in_use(self, found: Object) -> None:

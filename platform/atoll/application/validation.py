@@ -7,39 +7,15 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from atoll.errors import AtollError, FieldProblem, InvalidError
+from atoll.resources.faults import pointer, problems_of
 
 M = TypeVar("M", bound=BaseModel)
-_WORDS = {
-    "extra_forbidden": "there is no such field",
-    "missing": "is missing",
-}
-
-
 _OBJECT_NAME = re.compile(r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?\Z")
 
 
 def can_exist(name: str) -> bool:
     """Whether an object of that name can exist at all; others never reach a path of Kubernetes."""
     return _OBJECT_NAME.match(name) is not None and name == name.strip()
-
-
-def pointer(*parts: str | int) -> str:
-    """A JSON pointer (RFC 6901) from its parts."""
-    return "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in parts)
-
-
-def problems_of(errors: Sequence[Mapping[str, Any]], prefix: str = "") -> tuple[FieldProblem, ...]:
-    """Pydantic's errors as field problems; `prefix` is the pointer of what was validated."""
-    found = []
-    for error in errors:
-        location = [p for p in error["loc"] if p != "[key]"]
-        detail = _WORDS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
-        limits = error.get("ctx") or {}
-        limit = next((limits[k] for k in ("ge", "gt", "le", "lt", "expected") if k in limits), None)
-        found.append(
-            FieldProblem(prefix + pointer(*location), detail, None if limit is None else str(limit))
-        )
-    return tuple(found)
 
 
 def parse(model: type[M], data: Any, prefix: str = "") -> M:

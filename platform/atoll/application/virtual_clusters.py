@@ -10,10 +10,11 @@ from atoll.application import checks
 from atoll.application.callers import Caller, may_see
 from atoll.application.events import VirtualClusterFeed
 from atoll.application.idempotency import Idempotency, find_earlier, idempotency, one_at_a_time
+from atoll.application.node_fit import newly_named, ray_size_problems
 from atoll.application.nodes import none_asked_problem, read_inventory
 from atoll.application.pages import PageAsk, piece
-from atoll.application.reads import virtual_cluster_read
-from atoll.application.revisions import Expected, changed, check_revision
+from atoll.application.reads import quota_preview, virtual_cluster_read
+from atoll.application.revisions import Expected, check_revision, replace_spec
 from atoll.application.validation import (
     StoredInvalidError,
     can_exist,
@@ -26,7 +27,12 @@ from atoll.application.validation import (
 from atoll.cluster import kinds, reservations
 from atoll.cluster.client import Cluster, Object
 from atoll.contract.base import Page
-from atoll.contract.virtual_clusters import VirtualClusterCreate, VirtualClusterRead
+from atoll.contract.virtual_clusters import (
+    VirtualClusterCreate,
+    VirtualClusterQuotaPreview,
+    VirtualClusterQuotaWrite,
+    VirtualClusterRead,
+)
 from atoll.dispatch import Dispatch
 from atoll.domain.names import FINALIZER, LABEL_TEAM
 from atoll.errors import (
@@ -142,12 +148,30 @@ class VirtualClusters:
             try:
                 wanted = {**found, "spec": spec.dump()}
                 made = await self._write_reserved(name, spec, wanted, None)
-            except StaleWriteError as error:
-                if expected is not None:
-                    raise changed(await self._find(caller, name)) from error
+            except StaleWriteError:  # somebody else's wish; its revision tells
                 continue
             return await self._accepted(made, checked.warning)
-        raise StaleWriteError(f"{name!r} changes too often just now; try again in a moment")
+        raise _too_often(name)
+
+    async def preview_quota(
+        self, caller: Caller, name: str, wanted: VirtualClusterQuotaWrite
+    ) -> VirtualClusterQuotaPreview:
+        """What this quota in place of its own would do, and why a PATCH with it would be refused."""
+        before = stored(VirtualCluster, await self._find(caller, name))
+        spec = before.spec.model_copy(update={"quota": wanted.quota})
+        return quota_preview(before, spec, await self._refusals(caller, before, spec))
+
+    async def _refusals(
+        self, caller: Caller, before: VirtualCluster, spec: VirtualClusterSpec
+    ) -> tuple[FieldProblem, ...]:
+        try:
+            if before.deleting:
+                raise _being_deleted(before.name)
+            await self._check(caller, before.name, spec, before)
+            await reservations.check(self._cluster, spec.team, before.name, spec.quota)
+        except (InvalidError, ConflictError) as error:
+            return error.fields or (FieldProblem("/spec/quota", error.detail),)
+        return ()
 
     async def delete(
         self, caller: Caller, name: str, *, expected: Expected, dry_run: bool = False
@@ -156,20 +180,23 @@ class VirtualClusters:
 
         Asking again is fine and answers with the same operation.
         """
-        found = await self._find(caller, name)
-        check_revision(found, expected)
-        before = stored(VirtualCluster, found)
-        if dry_run or before.deleting:
-            return virtual_cluster_read(before)
-        if expected is None:
-            await self._cluster.delete(kinds.VIRTUAL_CLUSTER, name)
-        else:
+        for _ in range(_TRIES):
+            found = await self._find(caller, name)
+            check_revision(found, expected)
+            before = stored(VirtualCluster, found)
+            if dry_run or before.deleting:
+                return virtual_cluster_read(before)
             try:
                 revision = before.metadata.resource_version
                 await self._cluster.delete_at(kinds.VIRTUAL_CLUSTER, name, revision)
-            except StaleWriteError as error:
-                raise changed(await self._find(caller, name)) from error
-        after = await self._cluster.find(kinds.VIRTUAL_CLUSTER, name)
+            except StaleWriteError:
+                continue
+            return await self._deletion(before)
+        raise _too_often(name)
+
+    async def _deletion(self, before: VirtualCluster) -> VirtualClusterRead:
+        """What has become of it since its deletion was asked for."""
+        after = await self._cluster.find(kinds.VIRTUAL_CLUSTER, before.name)
         if after is None or after["metadata"]["uid"] != before.metadata.uid:
             return await self._gone_at_once(before)
         return await self._accepted(after, None)
@@ -201,21 +228,26 @@ class VirtualClusters:
         ]
         if had and had != spec.profile:
             problems += checks.downgrade_problems(await self._profile(had), profile)
-        waiting, node_problems = await self._check_nodes(name, spec)
+        waiting, node_problems = await self._check_nodes(
+            name, spec, before.spec if before else None
+        )
         refuse_if_any([*problems, *node_problems])
         return _Checked(waiting)
 
     async def _check_nodes(
-        self, name: str, spec: VirtualClusterSpec
+        self, name: str, spec: VirtualClusterSpec, before: VirtualClusterSpec | None
     ) -> tuple[str | None, list[FieldProblem]]:
-        if spec.mode != "dedicated":
-            return None, []
+        """What it must wait for, and what the host's nodes can never give."""
         inventory = await read_inventory(self._cluster, self._node_label)
-        if not any(spec.replica_sets.values()):
+        if spec.mode == "dedicated" and not any(spec.replica_sets.values()):
             return None, [none_asked_problem(inventory)]
         if inventory is None:
             return None, []
-        return inventory.waits_for(name, spec.replica_sets), inventory.problems(spec.replica_sets)
+        problems = inventory.problems(spec.replica_sets) or [
+            *inventory.unknown_resources(newly_named(spec, before)),
+            *ray_size_problems(name, spec, before, inventory.nodes),
+        ]
+        return inventory.waits_for(name, spec.replica_sets), problems
 
     async def _write_reserved(
         self, name: str, spec: VirtualClusterSpec, manifest: Object, use: Idempotency | None
@@ -227,9 +259,10 @@ class VirtualClusters:
         except NotFoundError as error:
             raise InvalidError(f"Team {spec.team!r} was deleted just now") from error
         try:
-            made = await (
-                self._cluster.create(manifest) if create else self._cluster.replace(manifest)
-            )
+            if create:
+                made = await self._cluster.create(manifest)
+            else:
+                made = await replace_spec(self._cluster, manifest)
         except UnavailableError:
             # Written or not, we cannot know: the note keeps its share until it expires.
             raise
@@ -307,6 +340,10 @@ def _taken(name: str) -> ConflictError:
         code="exists",
         fields=(FieldProblem("/name", "is taken"),),
     )
+
+
+def _too_often(name: str) -> StaleWriteError:
+    return StaleWriteError(f"{name!r} changes too often just now; try again in a moment")
 
 
 def _being_deleted(name: str) -> ConflictError:

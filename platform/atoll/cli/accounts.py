@@ -59,6 +59,13 @@ def whoami(ctx: typer.Context, output: Output = Format.TABLE) -> None:
     WHO.one(who, output)
 
 
+def tell_version(asked: bool) -> None:
+    """`--version`: of this program alone, so that it answers without an API."""
+    if asked:
+        print(f"atoll {installed('atoll')}")
+        raise typer.Exit
+
+
 def version(ctx: typer.Context, output: Output = Format.TABLE) -> None:
     """The version of this program, and of the API when there is one."""
     session = session_of(ctx)

@@ -54,6 +54,12 @@ def _root(
         str | None, typer.Option("--context", help="A context of `atoll login`.")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Request ids and traces.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=accounts.tell_version, help="The version, and end."
+        ),
+    ] = False,
 ) -> None:
     ctx.obj = Session(api_url=api_url, context=context, debug=debug)
 

@@ -11,6 +11,7 @@ from atoll.cli.exits import UsageError
 from atoll.cli.local.host import bundle_folder
 from atoll.cli.options import Output, session_of
 from atoll.cli.output import Format, table, write
+from atoll.domain.plurals import count
 from atoll.errors import AtollError
 from atoll.hosts import bundle_transfer
 from atoll.hosts.bundle import Bundle
@@ -64,12 +65,12 @@ def verify(ctx: typer.Context, profile: ProfileFiles = None, bundle: Folder = No
     problems = found.problems(wanted)
     if problems:
         raise AtollError(
-            f"{len(problems)} problem(s) in {found.folder}: {'; '.join(problems)}.",
+            f"{count(len(problems), 'problem')} in {found.folder}: {'; '.join(problems)}.",
             code="bundle_broken", extra={"next": "atoll bundle pull -f FILE"},
         )  # fmt: skip
     session_of(ctx).say(
         f"{found.folder}: {len(found.charts)} charts and {len(found.images)} images are as the "
-        f"index says, and complete for {len(wanted)} profile(s)."
+        f"index says, and complete for {count(len(wanted), 'profile')}."
     )
 
 

@@ -8,7 +8,9 @@ import yaml
 from pydantic import ValidationError
 
 from atoll.cli.exits import UsageError
-from atoll.errors import FieldProblem, InvalidError
+from atoll.domain.plurals import count, verb
+from atoll.errors import InvalidError
+from atoll.resources.faults import problems_of
 from atoll.resources.meta import API_VERSION, Model
 
 T = TypeVar("T", bound=Model)
@@ -39,11 +41,11 @@ def checked(model: type[T], data: dict[str, Any], where: str = "") -> T:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        fields = tuple(
-            FieldProblem(f"{where}/{'/'.join(map(str, found['loc']))}", found["msg"])
-            for found in error.errors()
-        )
-        raise InvalidError(f"{len(fields)} field(s) are wrong.", fields=fields) from error
+        fields = problems_of(error.errors(include_url=False), where)
+        number = len(fields)
+        raise InvalidError(
+            f"{count(number, 'field')} {verb(number, 'is')} wrong.", fields=fields
+        ) from error
 
 
 def _normal(document: Any, file: Path) -> dict[str, Any]:

@@ -59,6 +59,13 @@ class Shape(Generic[T]):
         else:
             write(item.dump(), form)
 
+    def within(self, whole: Model, items: Sequence[T], form: Format) -> None:
+        """Write the parts of something as rows; for programs the whole of it."""
+        if form in (Format.TABLE, Format.NAME):
+            self.many(items, form)
+        else:
+            write(whole.dump(), form)
+
 
 def write(data: Any, form: Format) -> None:
     """Plain data as JSON or YAML."""
@@ -91,6 +98,11 @@ def age(moment: str | None) -> str:
 def pairs(values: dict[str, Any]) -> str:
     """A small mapping in one cell: cpu=4,memory=8Gi."""
     return ",".join(f"{key}={value}" for key, value in values.items())
+
+
+def step(before: str | None, after: str | None) -> str | None:
+    """A value before and after a change, in one cell; only the value where nothing changes."""
+    return after if before == after else f"{before or '-'} → {after or '-'}"
 
 
 def _cell(text: str, width: int) -> str:

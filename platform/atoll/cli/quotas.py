@@ -9,7 +9,7 @@ import typer
 
 from atoll.cli.exits import UsageError
 from atoll.cli.options import DryRun, Output, Yes, assignments, session_of
-from atoll.cli.output import Format, Shape, age, pairs, write
+from atoll.cli.output import Format, Shape, age, pairs, step
 from atoll.cli.session import Session, did_you_mean
 from atoll.contract.quotas import (
     QuotaLineChange,
@@ -26,10 +26,6 @@ from atoll.resources.teams import QuotaLine
 app = typer.Typer(help="What a team may hold.", no_args_is_help=True)
 
 
-def _step(before: str | None, after: str | None) -> str | None:
-    return after if before == after else f"{before or '-'} → {after or '-'}"
-
-
 def _changes(revision: QuotaRevisionRead) -> str:
     def text(line: QuotaLine | None) -> str | None:
         if line is None:
@@ -37,7 +33,7 @@ def _changes(revision: QuotaRevisionRead) -> str:
         return f"{line.limit} (g {line.guaranteed})" if line.guaranteed else line.limit
 
     return ", ".join(
-        f"{c.resource} {_step(text(c.before), text(c.after))}" for c in revision.changes
+        f"{c.resource} {step(text(c.before), text(c.after))}" for c in revision.changes
     )
 
 
@@ -52,8 +48,8 @@ USE: Shape[QuotaUse] = Shape(
 )
 LINES: Shape[QuotaLineChange] = Shape(
     ("RESOURCE", lambda c: c.resource),
-    ("LIMIT", lambda c: _step(c.limit_before, c.limit_after)),
-    ("GUARANTEED", lambda c: _step(c.guaranteed_before, c.guaranteed_after)),
+    ("LIMIT", lambda c: step(c.limit_before, c.limit_after)),
+    ("GUARANTEED", lambda c: step(c.guaranteed_before, c.guaranteed_after)),
     ("RESERVED", lambda c: c.reserved),
     ("OVER", lambda c: c.over if c.over != "0" else None),
     name=lambda c: c.resource,
@@ -90,7 +86,8 @@ def get(ctx: typer.Context, team: Team, output: Output = Format.TABLE) -> None:
     """Limits, guarantees, what is reserved and what is free, ancestors counted."""
     session = session_of(ctx)
     with _known(session, team):
-        _show(session.client.quotas.get(team), output)
+        found = session.client.quotas.get(team)
+    USE.within(found, found.use, output)
 
 
 @app.command("set")
@@ -119,7 +116,7 @@ def set_(
     done = session.client.quotas.put(
         team, wanted, revision=now.revision, confirm=confirm, dry_run=dry_run
     )
-    _show(done, output)
+    USE.within(done, done.use, output)
     session.say(f"Quota of {team} {'would be set' if dry_run else 'set'}.")
 
 
@@ -137,11 +134,9 @@ def preview(
     session = session_of(ctx)
     _, wanted = _wanted(session, team, limit, guaranteed, remove, "")
     seen = session.client.quotas.preview(team, wanted)
-    if output in (Format.TABLE, Format.NAME):
-        LINES.many(seen.lines, output)
+    LINES.within(seen, seen.lines, output)
+    if output is Format.TABLE:
         _explain(session, seen)
-    else:
-        write(seen.dump(), output)
 
 
 @app.command()
@@ -184,7 +179,7 @@ def revert(
     done = client.quotas.revert(
         team, wanted, revision=now.revision, confirm=confirm, dry_run=dry_run
     )
-    _show(done, output)
+    USE.within(done, done.use, output)
     session.say(f"Quota of {team} {'would be' if dry_run else 'is'} as at number {number}.")
 
 
@@ -192,13 +187,6 @@ def _known(session: Session, team: str) -> AbstractContextManager[None]:
     return did_you_mean(
         team, lambda: (t.name for t in session.client.teams.all()), "atoll team list"
     )
-
-
-def _show(found: QuotaRead, output: Format) -> None:
-    if output in (Format.TABLE, Format.NAME):
-        USE.many(found.use, output)
-    else:
-        write(found.dump(), output)
 
 
 def _wanted(

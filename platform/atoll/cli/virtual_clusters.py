@@ -20,10 +20,15 @@ from atoll.cli.options import (
     seconds,
     session_of,
 )
-from atoll.cli.output import Format, Shape, age, pairs
+from atoll.cli.output import Format, Shape, age, pairs, step
 from atoll.cli.session import Session, did_you_mean
 from atoll.cli.waiting import Waiter
-from atoll.contract.virtual_clusters import VirtualClusterCreate, VirtualClusterRead
+from atoll.contract.virtual_clusters import (
+    VirtualClusterCreate,
+    VirtualClusterQuotaLine,
+    VirtualClusterQuotaWrite,
+    VirtualClusterRead,
+)
 from atoll.resources.virtual_clusters import VirtualClusterSpec
 
 app = typer.Typer(help="Virtual clusters, each owned by one team.", no_args_is_help=True)
@@ -45,6 +50,13 @@ SHAPE: Shape[VirtualClusterRead] = Shape(
     ("REASON", _ready),
     ("KUBERNETES", lambda v: v.status.kubernetes_version),
     ("AGE", lambda v: age(v.created_at)),
+)
+LINES: Shape[VirtualClusterQuotaLine] = Shape(
+    ("RESOURCE", lambda c: c.resource),
+    ("LIMIT", lambda c: step(c.limit_before, c.limit_after)),
+    ("USED", lambda c: c.used),
+    ("OVER", lambda c: c.over if c.over != "0" else None),
+    name=lambda c: c.resource,
 )
 Nodes = Annotated[
     list[str] | None,
@@ -146,6 +158,37 @@ def update(
     changed = session.client.virtual_clusters.update(name, spec, revision=revision, dry_run=dry_run)
     finish(session, changed, "change", wait=wait and not dry_run, timeout=timeout,
            dry_run=dry_run, output=output)  # fmt: skip
+
+
+@app.command()
+def preview(
+    ctx: typer.Context,
+    name: str,
+    *,
+    quota: Quota = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", help="A resource that is no longer named.")
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """What another quota would do: before and after, what is over, what no longer fits.
+
+    Example: atoll vc preview lab --quota cpu=4
+    """
+    changed = assignments(quota or (), "--quota")
+    if not (changed or remove):
+        raise UsageError("Say what to change: --quota or --remove.")
+    session = session_of(ctx)
+    now = {k: v for k, v in _get(session, name).spec.quota.items() if k not in (remove or ())}
+    wanted = manifests.checked(VirtualClusterQuotaWrite, {"quota": now | changed})
+    seen = session.client.virtual_clusters.preview_quota(name, wanted)
+    LINES.within(seen, seen.lines, output)
+    if output is not Format.TABLE:
+        return
+    for fit in seen.no_longer_fit:
+        session.say(f"Ray cluster {fit.name} would find no room ({pairs(fit.demand)})")
+    for refusal in seen.refused:
+        session.say(f"would be refused: {refusal.pointer}: {refusal.detail}")
 
 
 @app.command()

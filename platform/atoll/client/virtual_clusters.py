@@ -4,7 +4,13 @@ import yaml
 
 from atoll.client.objects import Objects, parse
 from atoll.client.transport import Body, Transport
-from atoll.contract.virtual_clusters import Credential, VirtualClusterCreate, VirtualClusterRead
+from atoll.contract.virtual_clusters import (
+    Credential,
+    VirtualClusterCreate,
+    VirtualClusterQuotaPreview,
+    VirtualClusterQuotaWrite,
+    VirtualClusterRead,
+)
 
 
 class VirtualClusters(Objects[VirtualClusterRead, VirtualClusterCreate]):
@@ -12,6 +18,14 @@ class VirtualClusters(Objects[VirtualClusterRead, VirtualClusterCreate]):
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, "virtual-clusters", VirtualClusterRead)
+
+    def preview_quota(
+        self, name: str, wanted: VirtualClusterQuotaWrite
+    ) -> VirtualClusterQuotaPreview:
+        """What this quota would do to what is in it. Raises NotFoundError, InvalidError."""
+        path = f"{self._path}/{name}/quota:preview"
+        answer = self._transport.send("POST", path, body=wanted.dump())
+        return parse(VirtualClusterQuotaPreview, answer.json())
 
     def kubeconfig(self, name: str) -> Body:
         """A kubeconfig without any secret, parsed."""

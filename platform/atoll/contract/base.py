@@ -10,7 +10,9 @@ T = TypeVar("T")
 
 
 class Envelope(Model):
-    """What every object has. `revision` is also its ETag; it changes with every write."""
+    """What every object has. `revision` is also its ETag; it changes with what is asked for,
+    not with what becomes of it.
+    """
 
     name: str
     uid: str

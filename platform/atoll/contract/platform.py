@@ -6,6 +6,12 @@ from pydantic import Field
 
 from atoll.resources.meta import Model
 
+NO_WORKER = (
+    "changes are accepted, and nothing happens until a worker runs; an admin can start one or look at "
+    "its log"
+)
+"""What it means that no worker answers, for health and for people."""
+
 
 class WhoAmI(Model):
     """The caller, as the API knows them."""
@@ -26,4 +32,4 @@ class Health(Model):
 
     status: Literal["ok", "degraded"]
     version: str
-    parts: dict[str, PartHealth] = Field(description="kubernetes, queue, gateway")
+    parts: dict[str, PartHealth] = Field(description="kubernetes, queue, workers, gateway")

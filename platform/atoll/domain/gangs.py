@@ -25,6 +25,7 @@ from atoll.domain.names import (
 )
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.queue_shares import queue_share
+from atoll.domain.quotas import is_extended
 
 Object = dict[str, Any]
 GROUP_NAME = "scheduling.k8s.io/group-name"
@@ -142,9 +143,7 @@ def capability(quota: Mapping[str, str]) -> dict[str, str]:
 
 
 def _scheduled(resource: str) -> bool:
-    return resource in ("cpu", "memory") or (
-        "/" in resource and not resource.startswith(("count/", "requests.", "limits."))
-    )
+    return resource in ("cpu", "memory") or is_extended(resource)
 
 
 def queue_spec(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 class HostNode:
     """A node of the host: its template, who owns it (virtual cluster name or None), whether it is Ready.
 
-    `pods` counts those of its owner on it. `leaving` says that we began to release it.
+    `pods` counts those of its owner on it. `leaving` says that we began to release it. `size` is what it can
+    allocate, as quantities; empty: not known. `kept_out` says that an admin keeps shared pods off it.
     """
 
     name: str
@@ -17,6 +18,8 @@ class HostNode:
     ready: bool = True
     pods: int = 0
     leaving: bool = False
+    size: Mapping[str, str] = field(default_factory=dict)
+    kept_out: bool = False
 
 
 @dataclass(frozen=True)

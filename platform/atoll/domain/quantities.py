@@ -64,10 +64,19 @@ def add_quantities(*parts: Mapping[str, str]) -> dict[str, str]:
     return {name: format_quantity(v, binary=is_binary(name)) for name, v in sorted(total.items())}
 
 
+def _text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(
+            "must be a quantity: a number that is not negative with an optional unit, such as 500m, 4, "
+            "2Gi or 100M"
+        )
+    return str(value)
+
+
 def _checked(text: str) -> str:
     parse_quantity(text)
     return text
 
 
-Quantity = Annotated[str, BeforeValidator(str), AfterValidator(_checked)]
+Quantity = Annotated[str, BeforeValidator(_text), AfterValidator(_checked)]
 """A pydantic field type: text that `parse_quantity` accepts; numbers are turned into text."""

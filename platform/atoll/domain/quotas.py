@@ -58,6 +58,11 @@ def demand(quota: Amounts) -> dict[str, str]:
     return {**quota, COUNTED: "1"}
 
 
+def is_extended(name: str) -> bool:
+    """Whether it is a device of nodes, such as nvidia.com/gpu, and no count of objects."""
+    return "/" in name and not name.startswith(("count/", "requests.", "limits."))
+
+
 def resource_problem(name: str) -> str | None:
     """Why this is no resource that a quota can name, or None when it is one."""
     if name in KNOWN or ("/" in name and all(name.split("/", 1))):

@@ -19,6 +19,8 @@ from atoll.domain.schedulers import scheduler_named
 from atoll.domain.versions import Version, parse_version
 
 WORKER_GROUP = "workers"
+GPU = "nvidia.com/gpu"
+"""What `workerGpus` counts."""
 GCS_PORT, DASHBOARD_PORT, CLIENT_PORT = 6379, 8265, 10001
 AGENT_PORT = 52365
 HEALTH_SINCE = Version(2, 53)
@@ -71,7 +73,17 @@ def amounts_needed(clusters: Iterable[RayClusterShape]) -> dict[str, Decimal]:
         total["services"] += 1
         total["rayclusters"] += 1
         gpus += c.workers * c.worker_gpus
-    return {**total, **({"nvidia.com/gpu": gpus} if gpus else {})}
+    return {**total, **({GPU: gpus} if gpus else {})}
+
+
+def pods_of(cluster: RayClusterShape) -> dict[str, dict[str, str]]:
+    """What one pod of each kind of a Ray cluster asks for: "head", and "worker" when there are any."""
+    pods = {"head": {"cpu": cluster.head_cpu, "memory": cluster.head_memory}}
+    if cluster.workers:
+        worker = {"cpu": cluster.worker_cpu, "memory": cluster.worker_memory}
+        gpus = {GPU: str(cluster.worker_gpus)} if cluster.worker_gpus else {}
+        pods["worker"] = {**worker, **gpus}
+    return pods
 
 
 def lacking(quota: Amounts, clusters: Iterable[RayClusterShape]) -> dict[str, tuple[str, str]]:
@@ -174,7 +186,7 @@ def _head(spec: RayClusterShape, image: str, labels: dict[str, str]) -> dict[str
 def _workers(spec: RayClusterShape, image: str, labels: dict[str, str]) -> dict[str, Any]:
     resources: dict[str, str] = {"cpu": spec.worker_cpu, "memory": spec.worker_memory}
     if spec.worker_gpus:
-        resources["nvidia.com/gpu"] = str(spec.worker_gpus)
+        resources[GPU] = str(spec.worker_gpus)
     return {
         "groupName": WORKER_GROUP,
         "replicas": spec.workers,

@@ -35,12 +35,14 @@ def requests_of(pods: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     total = {"cpu": "0", "memory": "0", "pods": "0"}
     for pod in pods:
         if (pod.get("status") or {}).get("phase") not in _OVER:
-            total = add_quantities(total, _demand(pod["spec"]), {"pods": "1"})
+            total = add_quantities(total, demand_of(pod["spec"]), {"pods": "1"})
     return total
 
 
-def _demand(spec: Mapping[str, Any]) -> dict[str, str]:
-    """https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
+def demand_of(spec: Mapping[str, Any]) -> dict[str, str]:
+    """What the spec of a pod asks for of its node.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#resource-sharing-within-containers
 
     An init container that restarts always runs beside the others and beside the later init containers.
     """
@@ -52,7 +54,7 @@ def _demand(spec: Mapping[str, Any]) -> dict[str, str]:
             beside = add_quantities(beside, asked)
             asked = {}
         most = _larger(most, add_quantities(beside, asked))
-    running = add_quantities(beside, *(_requests(c) for c in spec["containers"]))
+    running = add_quantities(beside, *(_requests(c) for c in spec.get("containers") or []))
     return add_quantities(_larger(most, running), spec.get("overhead") or {})
 
 

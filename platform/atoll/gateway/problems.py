@@ -12,8 +12,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from atoll.application.validation import invalid, problems_of
+from atoll.application.validation import invalid
 from atoll.errors import AtollError, NotFoundError
+from atoll.resources.faults import problems_of
 
 _log = structlog.get_logger("atoll.gateway")
 _REQUEST_ID = re.compile(r"^[-_A-Za-z0-9]{1,64}$")

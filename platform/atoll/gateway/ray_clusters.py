@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from atoll.application.idempotency import LABEL, Idempotency, one_at_a_time
 from atoll.application.pages import piece
-from atoll.application.validation import pointer, refuse_if_any, stored
+from atoll.application.validation import refuse_if_any, stored
 from atoll.cluster import kinds
 from atoll.contract.base import Page
 from atoll.contract.ray import RayClusterCreate, RayClusterRead
@@ -22,8 +22,10 @@ from atoll.gateway.headers import response_headers
 from atoll.gateway.idempotency import earlier_ray_cluster, use_of
 from atoll.gateway.parts import Parts, parts_of
 from atoll.gateway.queries import Ask, DryRun, IdempotencyKey, LogQuery, Namespace
+from atoll.gateway.ray_sizes import refuse_larger_than_any_node, with_sizes
 from atoll.gateway.ray_states import ray_cluster_read
 from atoll.gateway.tenants import UNKNOWN_KIND, Object, bearer, kubernetes_error
+from atoll.resources.faults import pointer
 from atoll.resources.profiles import Profile
 
 _ALL = "/v1/virtual-clusters/{vc}/ray-clusters"
@@ -57,6 +59,7 @@ async def create_ray_cluster(
         made = await _earlier(parts, asked, use)
         if made is None:
             _refuse_kept(asked, wanted.name, "choose another name or change the spec")
+            await refuse_larger_than_any_node(parts, asked, wanted)
             made = await _create(parts, asked, wanted, use, dry_run=dry_run is not None)
     response.headers["location"] = _ONE.format(vc=asked.name, name=wanted.name)
     return ray_cluster_read(made, asked.name, asked.kept_ray_clusters)
@@ -103,8 +106,11 @@ async def get_ray_cluster(
     asked: ReadingRay, name: str, request: Request, namespace: Namespace = RAY_NAMESPACE
 ) -> RayClusterRead:
     """One Ray cluster."""
-    found = await find_ray_cluster(parts_of(request), asked, name, namespace)
-    return ray_cluster_read(found, asked.name, asked.kept_ray_clusters)
+    parts = parts_of(request)
+    found = await find_ray_cluster(parts, asked, name, namespace)
+    read = ray_cluster_read(found, asked.name, asked.kept_ray_clusters)
+    (told,) = await with_sizes(parts, asked, [read], [found])
+    return told
 
 
 @router.delete(_ONE, status_code=202)
@@ -158,7 +164,8 @@ async def ray_clusters(parts: Parts, asked: AskedVirtualCluster) -> list[RayClus
     """Every Ray cluster of the virtual cluster."""
     found = await _call(parts, asked, "GET", f"{_API}/rayclusters", what="Ray clusters")
     kept = asked.kept_ray_clusters
-    return [ray_cluster_read(item, asked.name, kept) for item in found["items"]]
+    reads = [ray_cluster_read(item, asked.name, kept) for item in found["items"]]
+    return await with_sizes(parts, asked, reads, found["items"])
 
 
 async def find_ray_cluster(

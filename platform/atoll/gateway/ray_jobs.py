@@ -12,7 +12,7 @@ from starlette.types import Send
 
 from atoll.application.idempotency import Idempotency, one_at_a_time
 from atoll.application.pages import piece
-from atoll.application.validation import pointer, refuse_if_any
+from atoll.application.validation import refuse_if_any
 from atoll.contract.base import Page
 from atoll.contract.ray import RayJobCreate, RayJobRead
 from atoll.errors import ConflictError, FieldProblem
@@ -23,6 +23,7 @@ from atoll.gateway.queries import Ask, IdempotencyKey
 from atoll.gateway.ray_api import HeadName
 from atoll.gateway.ray_job_search import FoundJob, JobSearch, job_name_problem
 from atoll.gateway.ray_states import TERMINAL, ray_job_read
+from atoll.resources.faults import pointer
 
 _ALL = "/v1/virtual-clusters/{vc}/ray-jobs"
 _ONE = _ALL + "/{name}"

@@ -4,9 +4,13 @@ from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
 from atoll.contract.ray import JobStatus, RayClusterRead, RayJobRead
-from atoll.domain.names import RAY_NAMESPACE
+from atoll.domain.names import ANNOTATION_OVER_QUOTA, RAY_NAMESPACE
 
 Object = dict[str, Any]
+_OVER_QUOTA = (
+    "The virtual cluster holds as many Ray clusters as its quota allows; this one goes on when another is "
+    "deleted or the quota is raised"
+)
 TERMINAL = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -44,7 +48,8 @@ def _state(found: Object) -> tuple[str, str]:
     if found["metadata"].get("deletionTimestamp"):
         return "deleting", ""
     if _is(conditions, "RayClusterSuspended", "True") or status.get("state") == "suspended":
-        return "suspended", ""
+        held_back = ANNOTATION_OVER_QUOTA in (found["metadata"].get("annotations") or {})
+        return "suspended", _OVER_QUOTA if held_back else ""
     if _is(conditions, "ReplicaFailure", "True"):
         return "failed", _words(conditions["ReplicaFailure"])
     if status.get("state") == "failed":

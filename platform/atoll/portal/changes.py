@@ -1,13 +1,14 @@
 """Pages that change or delete a virtual cluster, with the revision that the person saw."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from atoll.application.nodes import read_inventory
+from atoll.application.revisions import Expected
 from atoll.contract.virtual_clusters import VirtualClusterRead
 from atoll.errors import AtollError, PreconditionError
 from atoll.portal.forms import (
@@ -24,8 +25,6 @@ from atoll.portal.virtual_clusters import ray_of
 from atoll.portal.visits import PortalRoute, Visit, WriteVisit, go, typed
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
-_TRIES = 5
-Change = Callable[[Visit, VirtualClusterRead], Awaitable[None]]
 
 
 @router.get("/virtual-clusters/{name}/edit")
@@ -41,7 +40,9 @@ async def edit(name: str, request: Request, visit: WriteVisit) -> Response:
     values = await typed(request)
     cases = visit.use_cases.virtual_clusters
     try:
-        await _at_what_was_seen(visit, name, values, _patch(values))
+        vc = await cases.get(visit.caller, name)
+        # A form of old values would undo what somebody else asked for: tied to what was seen.
+        await cases.patch(visit.caller, name, edit_patch(vc, values), expected=_seen(values))
     except AtollError as error:
         vc = await cases.get(visit.caller, name)
         problem = problem_view(error, lambda field: place_in_form(vc, field))
@@ -55,40 +56,9 @@ async def edit(name: str, request: Request, visit: WriteVisit) -> Response:
     return go(f"/virtual-clusters/{name}")
 
 
-def _patch(values: Mapping[str, str]) -> Change:
-    async def patch(visit: Visit, vc: VirtualClusterRead) -> None:
-        await visit.use_cases.virtual_clusters.patch(
-            visit.caller, vc.name, edit_patch(vc, values), expected=frozenset({vc.revision})
-        )
-
-    return patch
-
-
-async def _delete(visit: Visit, vc: VirtualClusterRead) -> None:
-    await visit.use_cases.virtual_clusters.delete(
-        visit.caller, vc.name, expected=frozenset({vc.revision})
-    )
-
-
-async def _at_what_was_seen(
-    visit: Visit, name: str, values: Mapping[str, str], change: Change
-) -> None:
-    """Make a change if what is asked for is still what the person saw.
-
-    A busy worker writes status every second, which makes a new revision each time. A person
-    saw a wish, not a status: so `seen` names uid and generation, and the write itself is tied
-    to the revision we compare it with. Raises PreconditionError when the wish is another.
-    """
-    for _ in range(_TRIES):
-        vc = await visit.use_cases.virtual_clusters.get(visit.caller, name)
-        if vc.operation.id != values.get("seen"):
-            break
-        try:
-            await change(visit, vc)
-        except PreconditionError:
-            continue
-        return
-    raise PreconditionError(f"{name!r} has changed since you opened this page")
+def _seen(values: Mapping[str, str]) -> Expected:
+    """The revision of the page that the form was on."""
+    return frozenset({values.get("seen", "")})
 
 
 def _overtaken(error: PreconditionError) -> ProblemView:
@@ -132,7 +102,7 @@ async def delete(name: str, request: Request, visit: WriteVisit) -> Response:
     """Ask for deletion of the very object that the person saw."""
     values = await typed(request)
     try:
-        await _at_what_was_seen(visit, name, values, _delete)
+        await visit.use_cases.virtual_clusters.delete(visit.caller, name, expected=_seen(values))
     except AtollError as error:
         vc = await visit.use_cases.virtual_clusters.get(visit.caller, name)
         if vc.deleting_since:  # pressed twice

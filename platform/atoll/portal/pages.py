@@ -10,11 +10,11 @@ from atoll.application.nodes import NodeInventory
 from atoll.contract.profiles import ProfileRead
 from atoll.contract.teams import TeamRead
 from atoll.contract.virtual_clusters import VirtualClusterRead
+from atoll.domain.plurals import count
 from atoll.domain.quantities import add_quantities, parse_quantity
 from atoll.domain.quotas import demand
 from atoll.portal.bars import Bar, amount, label_of, quota_bars
 from atoll.portal.forms import Form, quota_fields
-from atoll.portal.rendering import count
 from atoll.portal.snippets import snippets
 from atoll.portal.timeline import State, state_of, timeline_of
 from atoll.portal.words import Tone, condition_words, phase_tone
@@ -122,7 +122,7 @@ def virtual_cluster_values(
     """Everything the page of a virtual cluster shows, except what the gateway knows."""
     line = timeline_of(vc, now)
     conditions = sorted(vc.status.conditions, key=lambda c: c.type != "Ready")
-    pairs = [(c, condition_words(c)) for c in conditions]
+    pairs = [(c, condition_words(c, conditions)) for c in conditions]
     return {
         "vc": vc,
         "tone": phase_tone(vc.status.phase),
@@ -180,7 +180,7 @@ def preview_values(team: TeamRead, wanted: VirtualClusterRead) -> dict[str, Any]
     asked = demand(wanted.spec.quota)
     limits = {n: line.limit for n, line in team.spec.quota.items() if n in asked}
     shown = {n: v for n, v in after.items() if n in asked}
-    nodes = (count(n, f"node {t}") for t, n in wanted.spec.replica_sets.items())
+    nodes = (f"{count(n, 'node')} {t}" for t, n in wanted.spec.replica_sets.items())
     return {
         "name": wanted.name,
         "spec": wanted.spec,

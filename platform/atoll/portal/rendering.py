@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from atoll.contract.ray import RayJobRead
+from atoll.domain.plurals import count
 from atoll.portal.times import clock, duration, seconds_between
 from atoll.portal.words import ray_tone
 
@@ -38,11 +39,6 @@ def _time(value: str | datetime | None) -> str:
     text = value.isoformat() if isinstance(value, datetime) else value
     words = clock(text)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(text, words, words)
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun: "1 worker", "2 workers"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _took(job: RayJobRead, now: datetime) -> str:

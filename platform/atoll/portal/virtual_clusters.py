@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from atoll.application.kubeconfigs import kubeconfig_text
 from atoll.application.pages import PageAsk
+from atoll.contract.platform import NO_WORKER
 from atoll.contract.virtual_clusters import VirtualClusterRead
 from atoll.portal.pages import as_yaml, cluster_line, holds, virtual_cluster_values
 from atoll.portal.ray import RayView
@@ -34,7 +35,16 @@ async def one_page(name: str, visit: ReadVisit) -> Response:
     values = virtual_cluster_values(
         vc, _kubeconfig_text(visit, vc), visit.settings.api_url, datetime.now(UTC)
     )
-    return visit.page("virtual_cluster.html", section="virtual-clusters", ray=ray, **values)
+    idle = NO_WORKER if await _nobody_works(visit, vc) else ""
+    return visit.page(
+        "virtual_cluster.html", section="virtual-clusters", ray=ray, idle=idle, **values
+    )
+
+
+async def _nobody_works(visit: Visit, vc: VirtualClusterRead) -> bool:
+    """Whether something is to be done and no worker is there to do it."""
+    done = vc.status.phase == "Ready" and vc.status.observed_generation == vc.generation
+    return not done and await visit.use_cases.dispatch.worked_on() is False
 
 
 async def ray_of(visit: Visit, vc: VirtualClusterRead) -> RayView | None:

@@ -5,6 +5,7 @@ new reason of the worker is never hidden.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,6 +108,7 @@ REASONS: dict[str, str] = {
     "QueueOpening": "Its queue on the host is being opened",
     "NotEnoughNodes": "Too few free nodes of that template",
     "LayerLags": "The quota is not the same everywhere yet",
+    "DeviceUnknown": "Its quota names a device that no node has",
     "OverQuota": "More runs than the quota allows; what runs stays",
     # on the way out
     "Deleting": "Being deleted",
@@ -138,6 +140,7 @@ REASONS: dict[str, str] = {
     "ProfileMissing": "The profile does not exist",
     "NamespaceTaken": "The host has a namespace of that name that is not ours",
     "ValuesRefused": "A value of the vcluster chart is not open to teams",
+    "LargerThanAnyNode": "A Ray cluster asks for more than any node has",
     "QuotaTooSmall": "Its quota is less than its Ray clusters need",
     "TeamTreeBroken": "The team's parents make no tree",
     "QuotaNotNamed": "Its quota leaves out what the team limits",
@@ -241,10 +244,12 @@ class ConditionWords:
     answer: str
     tone: Tone
     why: str
+    more: str = ""
+    """What the message adds; empty when it says nothing that is not there already."""
 
 
-def condition_words(condition: Condition) -> ConditionWords:
-    """The condition in words."""
+def condition_words(condition: Condition, others: Iterable[Condition] = ()) -> ConditionWords:
+    """The condition in words. `others` are those told beside it: the summary repeats none of them."""
     step = _ALL_STEPS.get(condition.type)
     if condition.type == "Ready":
         claim = "It is ready to use"
@@ -256,4 +261,11 @@ def condition_words(condition: Condition) -> ConditionWords:
         "Unknown": ("Not known yet", "calm"),
     }
     answer, tone = answers[condition.status]
-    return ConditionWords(claim, answer, tone, reason_words(condition.reason))
+    why = reason_words(condition.reason)
+    said = {c.message for c in others if c.type != condition.type and c.message}
+    repeats = (
+        condition.message.rstrip(".") == why.rstrip(".")
+        or (condition.reason.startswith("WaitingFor") and condition.message.startswith("Begins when"))
+        or (condition.type == "Ready" and any(condition.message.endswith(text) for text in said))
+    )  # fmt: skip
+    return ConditionWords(claim, answer, tone, why, "" if repeats else condition.message)

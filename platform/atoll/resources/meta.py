@@ -1,5 +1,6 @@
 """What every custom resource of ours shares: metadata, conditions, the base model."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
@@ -37,6 +38,16 @@ class Metadata(BaseModel):
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
     finalizers: list[str] = Field(default_factory=list)
+
+
+def revision_of(metadata: Mapping[str, Any]) -> str:
+    """The revision of an object, also its ETag; "" for one that is not stored.
+
+    It moves when what people ask for moves (the generation), and not with status or a quota's ledger,
+    which workers write every second. The uid keeps an object of the same name made anew apart.
+    """
+    uid = str(metadata.get("uid") or "")
+    return f"{uid[:8]}.{metadata.get('generation', 0)}" if uid else ""
 
 
 class Condition(Model):

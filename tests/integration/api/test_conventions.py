@@ -54,6 +54,26 @@ def test_bad_teams(api: httpx2.Client, spec: dict[str, Any], pointer: str) -> No
     assert [e["pointer"] for e in answer.json()["errors"]] == [pointer]
 
 
+def test_wrong_fields_are_told_in_plain_words_wherever_they_are(api: httpx2.Client) -> None:
+    spec = {"quota": {"cpu": "4"}, "members": "ann", "displayName": 5}
+    told = {
+        e["pointer"]: e["detail"]
+        for e in api.post("/v1/teams", json={"name": "plain", "spec": spec}).json()["errors"]
+    }
+    assert told == {
+        "/spec/quota/cpu": 'must be an object of names and values; "4" was given',
+        "/spec/members": 'must be a list; "ann" was given',
+        "/spec/displayName": "must be text; 5 was given",
+    }
+    (query,) = api.get("/v1/teams", params={"limit": "many"}).json()["errors"]
+    assert query == {
+        "pointer": "/query/limit",
+        "detail": 'must be a whole number; "many" was given',
+    }
+    (body,) = api.post("/v1/teams", json=[1]).json()["errors"]
+    assert body["detail"] == "must be an object of names and values; a list was given"
+
+
 def test_a_team_may_be_given_profiles_that_are_there_and_keeps_one_that_is_deleted(
     api: httpx2.Client, make_team: MakeTeam
 ) -> None:
@@ -259,9 +279,26 @@ def test_without_a_queue_changes_are_accepted_quickly_and_say_so(
                 health = client.get("/v1/health")
                 assert (health.status_code, health.json()["status"]) == (200, "degraded")
                 assert not health.json()["parts"]["queue"]["ok"]
+                assert "not known" in health.json()["parts"]["workers"]["message"]
                 assert health.json()["parts"]["kubernetes"]["ok"]
         finally:
             assert stop(running) == 0
+
+
+def test_without_a_worker_health_and_the_page_of_what_waits_say_so(
+    running: Running, api: httpx2.Client, make_team: MakeTeam
+) -> None:
+    api.post("/v1/virtual-clusters", json=wanted("unattended", make_team())).raise_for_status()
+    health = api.get("/v1/health")
+    assert health.status_code == 200
+    workers = health.json()["parts"]["workers"]
+    assert not workers["ok"]
+    assert "none answers: changes are accepted" in workers["message"]
+    with running.client(token=None) as visitor:
+        form = {"data": {"token": TOKEN}, "headers": {"Origin": running.url}}
+        assert visitor.post("/login", **form).status_code == 303  # type: ignore[arg-type]
+        page = visitor.get("/virtual-clusters/unattended").text
+    assert "No worker answers: changes are accepted" in page
 
 
 def test_starts_without_kubernetes_and_comes_back_with_it(

@@ -1,8 +1,12 @@
 """The door to the queue on a real Redis: what a hint is, and what a dead broker costs."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +67,37 @@ async def test_a_broker_that_lost_everything_takes_hints_again(
         )
         assert sent
         assert seen.llen(QUEUE) == 1
+
+
+async def test_a_worker_that_runs_is_seen_and_one_that_does_not_is_missed(
+    dispatch: Dispatch, redis_url: str, tmp_path: Path
+) -> None:
+    assert await dispatch.worked_on() is False
+    environment = os.environ | {
+        "ATOLL_BROKER_URL": redis_url, "ATOLL_RUNTIME_DIR": str(tmp_path),
+        "ATOLL_KUBECONFIG": str(tmp_path / "none"),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "celery", "-A", "atoll_worker.app", "worker"]
+    with (tmp_path / "log").open("wb") as log:
+        worker = subprocess.Popen([*command, "--concurrency", "1"], env=environment, stdout=log,
+                                  stderr=log)  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not await dispatch.worked_on():
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()[-2000:]
+    finally:
+        worker.kill()
+        worker.wait(20)
+    assert await dispatch.worked_on() is True  # believed for a while
+    other = Dispatch(Settings(broker_url=redis_url))
+    assert await other.worked_on() is False
+    other.close()
+
+
+async def test_workers_behind_a_dead_queue_are_not_known(redis_url: str) -> None:
+    dispatch = Dispatch(Settings(broker_url="redis://127.0.0.1:9/0"))
+    assert await dispatch.worked_on() is None
+    dispatch.close()
 
 
 def test_both_sides_agree_on_how_to_fail() -> None:

@@ -153,7 +153,11 @@ def test_two_creates_with_one_name_at_once(
         ({"values": {"sleepMode": {"enabled": True}}}, "/spec/values/sleepMode", "ignores"),
         ({"rayClusters": [{"name": "a" * 54}]}, "/spec/rayClusters/0/name", "53"),
         ({"rayClusters": [{"name": "a"}, {"name": "a"}]}, "/spec/rayClusters/1/name", "twice"),
-        ({"rayClusters": [{"name": "a", "workers": -1}]}, "/spec/rayClusters/0/workers", "greater"),
+        (
+            {"rayClusters": [{"name": "a", "workers": -1}]},
+            "/spec/rayClusters/0/workers",
+            "at least 0",
+        ),
         ({"rayClusters": [{"name": "a", "workers": 9}]}, "/spec/rayClusters", "9500m"),
     ],
 )
@@ -337,3 +341,44 @@ def test_a_deletion_that_is_over_at_once_is_an_operation_too(
     )
     assert team_status(api, team)["reservations"] == {}
     assert api.get("/v1/virtual-clusters/brief").status_code == 404
+
+
+def test_a_preview_of_a_quota_says_what_it_would_do_and_why_it_would_be_refused(
+    api: httpx2.Client, make_team: MakeTeam, kube: httpx2.Client
+) -> None:
+    team = make_team(cpu="6")
+    ray = [{"name": "main", "workers": 1}, {"name": "second", "workers": 1}]
+    body = wanted("looked-at", team, quota={"cpu": "4", "memory": "20Gi"}, rayClusters=ray)
+    made = api.post("/v1/virtual-clusters", json=body).raise_for_status().json()
+    kube.patch(
+        "/apis/atoll.dev/v1alpha1/virtualclusters/looked-at/status",
+        json={"status": {"used": {"cpu": "3", "memory": "4Gi"}}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    ).raise_for_status()
+
+    def preview(**quota: str) -> dict[str, Any]:
+        path = "/v1/virtual-clusters/looked-at/quota:preview"
+        answer = api.post(path, json={"quota": quota})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    lower = preview(cpu="2", memory="20Gi")
+    assert lower["revision"] == made["revision"]
+    assert lower["lines"][0] == {
+        "resource": "cpu", "limitBefore": "4", "limitAfter": "2", "used": "3", "over": "1",
+    }  # fmt: skip
+    assert [fit["name"] for fit in lower["noLongerFit"]] == ["second"]
+    assert lower["refused"][0]["pointer"] == "/spec/rayClusters"
+    higher = preview(cpu="5", memory="20Gi", pods="9")
+    assert (higher["noLongerFit"], higher["refused"]) == ([], [])
+    assert higher["lines"][2] == {"resource": "pods", "limitAfter": "9", "used": "0", "over": "0"}
+    (short,) = preview(cpu="7", memory="20Gi")["refused"]
+    assert short == {"pointer": "/spec/quota/cpu", "detail": "7 asked, 6 free", "limit": "6"}
+    (unnamed,) = preview(memory="20Gi")["refused"]
+    assert "has a limit on cpu" in unnamed["detail"]
+    assert api.get("/v1/virtual-clusters/looked-at").json()["spec"] == made["spec"]
+    assert team_status(api, team)["reserved"]["cpu"] == "4"
+    wrong = api.post("/v1/virtual-clusters/looked-at/quota:preview", json={"quota": {"cpu": "x"}})
+    assert wrong.status_code == 422
+    assert api.post("/v1/virtual-clusters/no/quota:preview", json={"quota": {}}).status_code == 404

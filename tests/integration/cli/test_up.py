@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from atoll.hosts.detached import start_time
+from waiting import until
 
 ATOLL = Path(sys.executable).with_name("atoll")
 PARTS = {"redis", "gateway", "api", "worker", "follower", "keeper"}
@@ -77,8 +78,10 @@ def test_the_answer(started: Started) -> None:
     headers = {"Authorization": f"Bearer {answer['token']}"}
     profiles = httpx2.get(f"{answer['api']}/v1/profiles", headers=headers, trust_env=False).json()
     assert {p["name"] for p in profiles["items"]} == {"default", "previous"}
-    health = httpx2.get(f"{answer['api']}/v1/health", trust_env=False).json()
-    assert health["status"] == "ok", health
+    until(
+        lambda: httpx2.get(f"{answer['api']}/v1/health", trust_env=False).json()["status"] == "ok",
+        "every part answers, a worker too",
+    )
     assert stat.S_IMODE(Path(answer["kubeconfig"]).stat().st_mode) == 0o600
 
 

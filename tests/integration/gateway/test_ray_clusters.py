@@ -43,6 +43,47 @@ async def test_create_list_get_delete(site: Site) -> None:
         assert (await client.delete("/ray-clusters/one")).status_code == 404
 
 
+@pytest.fixture
+async def sized(site: Site) -> AsyncIterator[Site]:
+    """The virtual cluster owns nodes of one template, of which there is one of 4 CPUs."""
+    meta = {"name": "sized", "labels": {"atoll.dev/node-template": "sized"}}
+    made = await site.cluster.create({"apiVersion": "v1", "kind": "Node", "metadata": meta})
+    size = {"cpu": "4", "memory": "8Gi"}
+    status = {"status": {"capacity": size, "allocatable": size}}
+    await site.cluster.patch(kinds.NODE, made["metadata"]["name"], status, status=True)
+    wish = {"spec": {"replicaSets": {"sized": 1}}}
+    await site.cluster.patch(kinds.VIRTUAL_CLUSTER, "demo", wish)
+    yield site
+    await site.cluster.patch(kinds.VIRTUAL_CLUSTER, "demo", {"spec": {"replicaSets": {"sized": 0}}})
+    await site.cluster.delete(kinds.NODE, "sized")
+
+
+async def test_one_larger_than_any_node_is_refused_and_by_kubectl_says_so(sized: Site) -> None:
+    async with sized.client() as client:
+        refused = await client.post("/ray-clusters", json={"name": "wide", "workerCpu": "6"})
+        assert refused.status_code == 422, refused.text
+        (problem,) = refused.json()["errors"]
+        assert (problem["pointer"], problem["limit"]) == ("/workerCpu", "4")
+        fits = await client.post("/ray-clusters", json={"name": "fits", "workerCpu": "4"})
+        assert fits.status_code == 201, fits.text
+        wide = await sized.cluster.get(kinds.RAY_CLUSTER, "fits", "ray")
+        container = wide["spec"]["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]
+        container["resources"] = {"limits": {"cpu": "6", "memory": "1Gi"}}
+        meta = {"name": "by-kubectl", "namespace": "ray"}
+        await sized.cluster.create({**wide, "metadata": meta})
+        told = (await client.get("/ray-clusters/by-kubectl")).json()
+        assert told["state"] == "pending"
+        assert "Each worker of group 'workers' asks for 6 of cpu" in told["message"]
+        assert "the largest node it may run on has 4" in told["message"]
+        listed = {
+            c["name"]: c["message"] for c in (await client.get("/ray-clusters")).json()["items"]
+        }
+        assert "asks for 6" in listed["by-kubectl"]
+        assert listed["fits"] == ""
+        for name in ("by-kubectl", "fits"):
+            await client.delete(f"/ray-clusters/{name}")
+
+
 async def test_a_dry_run_checks_and_writes_nothing(site: Site) -> None:
     async with site.client() as client:
         dry = await client.post("/ray-clusters", json={"name": "dry"}, params={"dry_run": "server"})

@@ -13,6 +13,7 @@ from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import (
     POD,
     QUEUE,
+    RAY_CLUSTER,
     RESOURCE_QUOTA,
     SECRET,
     TEAM,
@@ -20,6 +21,9 @@ from atoll.cluster.kinds import (
     VALIDATING_POLICY,
     VIRTUAL_CLUSTER,
 )
+from atoll.domain.ray_clusters import ray_cluster_manifest
+from atoll.errors import AtollError
+from atoll.resources.virtual_clusters import RayClusterSpec
 from builders.sandbox_site import Site, ready, until
 
 pytestmark = pytest.mark.sandbox
@@ -141,6 +145,65 @@ async def test_policies_that_somebody_took_away_are_put_back(
         return await inside.find(VALIDATING_BINDING, "atoll-ray") is not None
 
     await _until(back, "the policies are back")
+
+
+async def test_ray_clusters_over_the_quota_are_refused_and_a_burst_does_not_pass_it(
+    host: Cluster, inside: Cluster
+) -> None:
+    spaces = (
+        "ray",
+        "default",
+        "kube-public",
+    )  # one each, at once: no namespace's quota sees them all
+
+    async def make(space: str) -> None:
+        await inside.create(_ray("burst", space))
+
+    await asyncio.gather(*(make(space) for space in spaces))
+
+    async def going_on() -> set[str]:
+        found = [await inside.get(RAY_CLUSTER, "burst", space) for space in spaces]
+        return {i["metadata"]["namespace"] for i in found if not i["spec"].get("suspend")}
+
+    async def one_goes_on() -> bool:
+        return len(await going_on()) == 1
+
+    await _until(one_goes_on, "two of three are suspended")
+
+    async def refused() -> bool:
+        try:
+            await inside.create(_ray("late", "default"))
+        except AtollError as error:
+            return "may hold 1 Ray cluster in all namespaces together" in error.detail
+        await inside.delete(RAY_CLUSTER, "late", "default")
+        return False
+
+    await _until(refused, "the next one is refused in words")
+    (first,) = await going_on()
+    await inside.delete(RAY_CLUSTER, "burst", first)
+    rest = tuple(space for space in spaces if space != first)
+
+    async def another_goes_on() -> bool:
+        left = [await inside.get(RAY_CLUSTER, "burst", space) for space in rest]
+        return [bool(i["spec"].get("suspend")) for i in left].count(False) == 1
+
+    await _until(another_goes_on, "the next one has its turn")
+    for space in rest:
+        await inside.delete(RAY_CLUSTER, "burst", space)
+
+    async def room() -> bool:
+        return await inside.find(VALIDATING_POLICY, "atoll-ray-count") is None
+
+    await _until(room, "the refusal is gone")
+
+
+def _ray(name: str, namespace: str) -> Object:
+    made = ray_cluster_manifest(
+        RayClusterSpec(name=name, workers=0, head_cpu="100m", head_memory="512Mi"),
+        team=TEAM_NAME, virtual_cluster=NAME, ray_version="2.60.0", image="rayproject/ray:2.60.0",
+    )  # fmt: skip
+    made["metadata"]["namespace"] = namespace
+    return made
 
 
 async def _until(so: Callable[[], Awaitable[bool]], what: str, seconds: float = 60) -> None:

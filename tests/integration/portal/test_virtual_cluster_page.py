@@ -197,6 +197,16 @@ def test_ray_is_shown_and_its_absence_is_told(
     # No reload: the page asks again by itself.
     expect(page.locator("#ray-clusters")).to_contain_text("1 of 2")
     expect(page.locator("#address-main")).to_have_text(f"{root}/ray-clusters/main/proxy/")
+    page.set_viewport_size({"width": 375, "height": 720})
+    for label in ("Workers ready", "Ray", "Address for Ray's tools"):
+        cell = page.locator(f'#ray-clusters td[data-label="{label}"]')
+        expect(cell).to_be_visible()
+        shown = cell.evaluate("e => getComputedStyle(e, '::before').content")
+        assert shown == f'"{label}: "', "a phone shows no head of the table"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    page.set_viewport_size({"width": 1280, "height": 720})
+    wide = page.locator('#ray-clusters td[data-label="Ray"]')
+    assert wide.evaluate("e => getComputedStyle(e, '::before').content") == "none"
     page.get_by_role("link", name="words").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("words")
     expect(page.locator("#log")).to_contain_text("counted <b>12</b> words")

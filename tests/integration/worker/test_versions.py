@@ -1,8 +1,6 @@
 """Two versions of the worker at one host: the older one leaves alone what the newer one has written."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +8,20 @@ import pytest
 from prometheus_client import REGISTRY
 
 from atoll.cluster.client import Cluster
-from atoll.cluster.kinds import LEASE, NAMESPACE, VIRTUAL_CLUSTER
+from atoll.cluster.kinds import LEASE, VIRTUAL_CLUSTER
 from atoll.domain.names import ANNOTATION_WORKER, lease_name
-from atoll.errors import NotFoundError
-from atoll.settings import Settings
-from atoll_worker.adapters.helm import HelmReleases
-from atoll_worker.adapters.redis_store import RedisStore
-from atoll_worker.reconcile.runner import Runner
-from atoll_worker.reconcile.steps import all_steps
+from builders import lone_virtual_cluster
+from builders.lone_virtual_cluster import lone, system_of
 
 NAME = "versions"
-SYSTEM = "versions-system"
+SYSTEM = system_of(NAME)
 
 
 @pytest.fixture
 async def host(api_server: Path) -> AsyncIterator[Cluster]:
     """A host with one virtual cluster, of a team that does not exist."""
-    async with Cluster.from_file(api_server) as cluster:
-        space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
-        await cluster.apply(space)
-        wish = {
-            "apiVersion": "atoll.dev/v1alpha1",
-            "kind": "VirtualCluster",
-            "metadata": {"name": NAME},
-            "spec": {"team": "nobody", "quota": {"cpu": "1"}},
-        }
-        await remove(cluster)
-        await cluster.create(wish)
+    async with lone(api_server, NAME, cpu="1") as cluster:
         yield cluster
-        await remove(cluster)
-        await cluster.delete(NAMESPACE, SYSTEM)
-
-
-async def remove(cluster: Cluster) -> None:
-    """The virtual cluster away, whoever has put a finalizer on it meanwhile."""
-    while await cluster.find(VIRTUAL_CLUSTER, NAME):
-        with suppress(NotFoundError):
-            await cluster.patch(VIRTUAL_CLUSTER, NAME, {"metadata": {"finalizers": None}})
-            await cluster.delete(VIRTUAL_CLUSTER, NAME)
-        await asyncio.sleep(0.1)
 
 
 async def look(host: Cluster, version: str, **settings: Any) -> str:
@@ -56,10 +29,7 @@ async def look(host: Cluster, version: str, **settings: Any) -> str:
     found = await host.get(VIRTUAL_CLUSTER, NAME)
     more = {"spec": {"quota": {"cpu": str(found["metadata"]["generation"] + 1)}}}
     await host.patch(VIRTUAL_CLUSTER, NAME, more)
-    given = Settings(namespace=SYSTEM, **settings)
-    return await Runner(
-        host, given, HelmReleases("helm", None), RedisStore, all_steps(), version
-    ).look(NAME)
+    return await lone_virtual_cluster.look(host, NAME, version, **settings)
 
 
 async def seen_generation(host: Cluster) -> int:
@@ -93,7 +63,5 @@ async def test_the_older_worker_steps_back_until_an_admin_rolls_back(host: Clust
 async def test_the_older_worker_does_not_delete_either(host: Cluster) -> None:
     assert await look(host, "0.2.0") == "failed"
     await host.delete(VIRTUAL_CLUSTER, NAME)
-    settings = Settings(namespace=SYSTEM)
-    old = Runner(host, settings, HelmReleases("helm", None), RedisStore, all_steps(), "0.1.0")
-    assert await old.look(NAME) == "outdated"
+    assert await lone_virtual_cluster.look(host, NAME, "0.1.0") == "outdated"
     assert (await host.get(VIRTUAL_CLUSTER, NAME))["metadata"]["finalizers"]

@@ -55,6 +55,10 @@ def test_a_file_with_flags_over_it(api: FakeApi, cli: Run, tmp_path: Path) -> No
             "kind: VirtualCluster\nmetadata: {name: lab}\nspec: {team: v, quota: {cpu: -1}}",
             "/spec/quota",
         ),
+        (
+            "kind: VirtualCluster\nmetadata: {name: lab}\nspec: {team: v, replicaSets: many}",
+            '/spec/replicaSets: must be an object of names and values; "many" was given',
+        ),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: lab}", "apiVersion"),
         ("kind: VirtualCluster\nspec: {}", "metadata.name"),
         ("kind: Team\nmetadata: {name: t}", "exactly one VirtualCluster"),
@@ -144,3 +148,32 @@ def test_no_wait_for_a_job(api: FakeApi, cli: Run) -> None:
                 "--", "true")  # fmt: skip
     assert ended.out == "j1\n"
     assert len(api.asked) == 1
+
+
+def test_the_version_needs_no_api(cli: Run) -> None:
+    ended = cli("--version", url=None)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("atoll ")
+
+
+def test_a_preview_of_a_quota_changes_lines_and_keeps_the_others(api: FakeApi, cli: Run) -> None:
+    lab = virtual_cluster("lab")
+    lab["spec"]["quota"] = {"cpu": "8", "memory": "16Gi", "pods": "9"}
+    api.when("GET", "virtual-clusters/lab", lab)
+    line = {"resource": "cpu", "limitBefore": "8", "limitAfter": "4", "used": "5", "over": "1"}
+    fit = {"name": "main", "demand": {"cpu": "6"}}
+    refusal = {"pointer": "/spec/quota/cpu", "detail": "4 asked, 2 free"}
+    seen = {
+        "virtualCluster": "lab", "revision": "r", "lines": [line], "noLongerFit": [fit],
+        "refused": [refusal],
+    }  # fmt: skip
+    api.when("POST", "virtual-clusters/lab/quota:preview", seen)
+    ended = cli("vc", "preview", "lab", "--quota", "cpu=4", "--remove", "pods")
+    assert ended.code == 0, ended.err
+    (body,) = api.bodies("POST")
+    assert body == {"quota": {"cpu": "4", "memory": "16Gi"}}
+    assert "8 → 4" in ended.out
+    assert "Ray cluster main would find no room (cpu=6)" in ended.err
+    assert "would be refused: /spec/quota/cpu: 4 asked, 2 free" in ended.err
+    assert json.loads(cli("vc", "preview", "lab", "--quota", "cpu=4", "-o", "json").out) == seen
+    assert cli("vc", "preview", "lab").code == 2

@@ -56,6 +56,26 @@ def test_conditions_are_statements() -> None:
     assert (told.claim, told.answer, told.why) == (
         "Redis keeps the state of Ray heads", "No", "Starting",
     )  # fmt: skip
+    waits = Condition(
+        type="QueueReady",
+        reason="WaitingForControlPlane",
+        message="Begins when ControlPlane is true",
+    )
+    assert words.condition_words(waits).more == ""
+    whole = Condition(
+        type="Ready",
+        status="True",
+        reason="Ready",
+        message="Everything that was asked for is there",
+    )
+    assert words.condition_words(whole).more == ""
+    failed = Condition(type="RedisReady", status="False", reason="Refused", message="No such image")
+    ready = Condition(
+        type="Ready", status="False", reason="Refused", message="Start Redis: No such image"
+    )
+    assert words.condition_words(ready, [ready, failed]).more == ""
+    assert words.condition_words(failed, [ready, failed]).more == "No such image"
+    assert words.condition_words(ready, [ready]).more == "Start Redis: No such image"
     unknown = words.condition_words(Condition(type="BrandNewThing"))
     assert (unknown.claim, unknown.answer) == ("Brand new thing", "Not known yet")
 

@@ -21,6 +21,7 @@ from atoll.cluster.leases import (
 )
 from atoll.domain.names import FINALIZER, lease_name
 from atoll.errors import NotFoundError, StaleWriteError
+from atoll.resources.faults import first_of
 from atoll.resources.meta import Metadata, Resource, now_text
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
@@ -232,9 +233,7 @@ def _read_stored(model: type[R], item: Object | None, problems: list[str]) -> R 
     try:
         return model.model_validate(item)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        problems.append(f"{model.KIND} {item['metadata']['name']}: {where}: {first['msg']}")
+        problems.append(f"{model.KIND} {item['metadata']['name']}: {first_of(error)}")
         return None
 
 

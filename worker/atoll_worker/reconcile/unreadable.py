@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from atoll.cluster.client import Object
+from atoll.resources.faults import first_of
 from atoll.resources.meta import Condition
 from atoll.resources.virtual_clusters import VirtualCluster
 
@@ -17,11 +18,8 @@ REASON = "StoredInvalid"
 
 def words(item: Object, error: ValidationError) -> str:
     """Which field, what is wrong with it, and the way out."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    why = str(first["msg"]).removeprefix("Value error, ")
-    name = item["metadata"]["name"]
-    return f"{where}: {why}. Mend it with: kubectl edit {VirtualCluster.PLURAL}.atoll.dev {name}"
+    edit = f"kubectl edit {VirtualCluster.PLURAL}.atoll.dev {item['metadata']['name']}"
+    return f"{first_of(error)}. Mend it with: {edit}"
 
 
 def already_told(item: Object) -> bool:

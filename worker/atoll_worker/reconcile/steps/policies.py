@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from atoll.cluster.client import Cluster, Object
+from atoll.cluster.client import Cluster, InitializingError, Object
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import (
     MUTATING_BINDING,
@@ -10,6 +10,7 @@ from atoll.cluster.kinds import (
     MUTATING_POLICY,
     MUTATING_POLICY_BETA,
     PRIORITY_CLASS,
+    RAY_CLUSTER,
     VALIDATING_BINDING,
     VALIDATING_POLICY,
     Kind,
@@ -19,8 +20,14 @@ from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, host_queue, queue_name
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.gcs_policies import gcs_policy_manifests
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
+from atoll_worker.reconcile.policies.counts import (
+    RayCount,
+    count_changes,
+    limit_ray_clusters,
+    ray_count,
+)
 from atoll_worker.reconcile.policies.everything import policy_manifests
-from atoll_worker.reconcile.policies.manifests import Enforced
+from atoll_worker.reconcile.policies.manifests import Enforced, policy_objects
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.schedulers.policies import gang_policies, queue_rule
 from atoll_worker.reconcile.scope import Scope
@@ -33,10 +40,13 @@ Key = tuple[Kind, str]
 
 @dataclass(frozen=True)
 class Seen:
-    """The version in which mutating policies are served (None: not at all), and what of ours is there."""
+    """The version in which mutating policies are served (None: not at all), what of ours is there, and the
+    Ray clusters of all namespaces.
+    """
 
     mutating: str | None
     found: dict[Key, Object]
+    ray_clusters: tuple[Object, ...] = ()
 
 
 class Policies(Step):
@@ -55,7 +65,7 @@ class Policies(Step):
         mutating, found = await _mutating(inside, ours)
         for kind in _ALWAYS:
             found |= _by_key(kind, await inside.items(kind, labels=ours))
-        return Seen(mutating, found)
+        return Seen(mutating, found, await _ray_clusters(inside))
 
     def _wanted(self, scope: Scope, seen: Seen) -> list[Object]:
         spec, facts = scope.vc.spec, adapter_of(scope.versions).facts
@@ -67,7 +77,14 @@ class Policies(Step):
         gang = gang_policies(facts, queue, labels, mutate=seen.mutating is not None)
         gcs = gcs_policy_manifests(labels, mutate=seen.mutating is not None)
         made = [_served_as(m, seen.mutating) for m in (*gang, *gcs)]
+        counted = self._count(scope, seen)
+        limit = limit_ray_clusters(scope.vc.name, counted) if counted else None
+        made += policy_objects(limit, labels) if limit else []
         return policy_manifests(enforced, labels) + made
+
+    def _count(self, scope: Scope, seen: Seen) -> RayCount | None:
+        of_spec = {cluster.name for cluster in scope.vc.spec.ray_clusters}
+        return ray_count(scope.vc.spec.quota, seen.ray_clusters, of_spec)
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         wanted = {(kind_of(m), m["metadata"]["name"]): m for m in self._wanted(scope, seen)}
@@ -76,17 +93,25 @@ class Policies(Step):
             for kind, name in seen.found
             if (kind, name) not in wanted
         ]
-        return changes + [
+        changes += [
             Put(manifest, inside=True)
             for key, manifest in wanted.items()
             if not says(seen.found.get(key), manifest)
         ]
+        return changes + count_changes(self._count(scope, seen), seen.ray_clusters)
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         if self.plan(scope, seen):
             return Wait("Writing", "Admission policies are being written")
         how = "put right or refused" if seen.mutating else "refused unless it says so"
         return Done(f"Every Ray workload is a gang in the team's queue: {how} at admission")
+
+
+async def _ray_clusters(inside: Cluster) -> tuple[Object, ...]:
+    try:
+        return tuple(await inside.items(RAY_CLUSTER))
+    except (NotFoundError, InitializingError):
+        return ()  # the operator is not there yet
 
 
 def _served_as(manifest: Object, version: str | None) -> Object:

@@ -6,6 +6,7 @@ from typing import Any
 from atoll.cluster.client import InitializingError, Object
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import (
+    NODE,
     PERSISTENT_VOLUME_CLAIM,
     POD,
     QUEUE,
@@ -19,9 +20,10 @@ from atoll.cluster.kinds import (
 from atoll.cluster.quota_trees import entries_of
 from atoll.domain.gangs import capability
 from atoll.domain.names import host_queue, queue_name
-from atoll.domain.quantities import add_quantities
+from atoll.domain.node_sizes import size_of
+from atoll.domain.quantities import add_quantities, parse_quantity
 from atoll.domain.queue_shares import differences
-from atoll.domain.quotas import COUNTED, demand
+from atoll.domain.quotas import COUNTED, demand, is_extended
 from atoll.domain.usage import free_of, over, requests_of
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
@@ -50,6 +52,10 @@ class Seen:
 
     layers: tuple[Layer, ...]
     used: dict[str, str]
+    unknown: tuple[str, ...] = ()
+    """Devices that the quota names and no node of the host has."""
+    devices: tuple[str, ...] = ()
+    """Those that there are, when one is unknown."""
 
 
 class Quota(Step):
@@ -70,7 +76,7 @@ class Quota(Step):
             layers.append(await self._host_queue_layer(scope))
         else:
             layers.append(await self._queue_layer(scope))
-        return Seen(tuple(layers), await self._used(scope))
+        return Seen(tuple(layers), await self._used(scope), *await _devices(scope))
 
     async def _host_queue_layer(self, scope: Scope) -> Layer:
         """Shared mode: what the host's scheduler goes by."""
@@ -135,6 +141,12 @@ class Quota(Step):
                 f"Over the quota: {words}. What runs stays; nothing new starts until it fits",
                 reason="OverQuota",
             )
+        if seen.unknown:
+            return Done(
+                f"No node of the host has {', '.join(seen.unknown)}, so what asks for it waits for ever; "
+                f"devices there: {', '.join(seen.devices) or 'none'}",
+                reason="DeviceUnknown",
+            )
         return Done("Ledger, host and queue say the same")
 
     def facts(self, scope: Scope, seen: Seen) -> dict[str, Any]:
@@ -149,6 +161,17 @@ async def _copied(scope: Scope, kind: Kind) -> list[Object]:
         item for item in found
         if item["metadata"]["labels"].get(_COPIED_FROM) not in SYSTEM_NAMESPACES
     ]  # fmt: skip
+
+
+async def _devices(scope: Scope) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Devices of the quota that no node has, and those that there are. kubectl does not ask the API."""
+    quota = scope.vc.spec.quota
+    named = {name for name, text in quota.items() if is_extended(name) and parse_quantity(text)}
+    sizes = [size_of(node) for node in await scope.host.items(NODE)] if named else []
+    there = {name for size in sizes for name in size if is_extended(name)}
+    known = all(sizes)  # a node whose kubelet has not spoken yet may have anything
+    unknown = named - there if sizes and known else set()
+    return tuple(sorted(unknown)), tuple(sorted(there))
 
 
 def _storage(claims: list[Object]) -> str:

@@ -5,16 +5,22 @@ from datetime import UTC, datetime
 
 from atoll.cluster.client import InitializingError, Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import RAY_CLUSTER, RAY_JOB, RAY_SERVICE, Kind
-from atoll.domain.names import RAY_NAMESPACE
-from atoll.domain.ray_clusters import ray_cluster_manifest, ray_image
+from atoll.cluster.kinds import NODE, RAY_CLUSTER, RAY_JOB, RAY_SERVICE, Kind
+from atoll.domain.names import (
+    LABEL_FROM_SPEC,
+    LABEL_SHARED_NODE,
+    LABEL_VIRTUAL_CLUSTER,
+    RAY_NAMESPACE,
+)
+from atoll.domain.node_sizes import may_run_on, misfit, size_of
+from atoll.domain.nodes import HostNode
+from atoll.domain.ray_clusters import pods_of, ray_cluster_manifest, ray_image
 from atoll.errors import NotFoundError, UnavailableError
-from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
+from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Put, Remove, Wait
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
-FROM_SPEC = "atoll.dev/from-spec"
 PATIENCE_SECONDS = 60.0
 """How long a virtual cluster that does not answer may hold up its own deletion."""
 
@@ -26,6 +32,8 @@ class Seen:
     served: bool
     clusters: dict[str, Object]
     gangs: dict[str, str]
+    nodes: tuple[HostNode, ...] = ()
+    """Those of the host, read while a Ray cluster waits."""
 
 
 class RayClusters(Step):
@@ -52,7 +60,8 @@ class RayClusters(Step):
             told = await inside.items(adapter.told_by, RAY_NAMESPACE)
         except (NotFoundError, InitializingError):
             told = []
-        return Seen(True, clusters, {name: adapter.explain(name, told) for name in waiting})
+        gangs = {name: adapter.explain(name, told) for name in waiting}
+        return Seen(True, clusters, gangs, await _nodes(scope))
 
     def _manifests(self, scope: Scope) -> list[Object]:
         spec = scope.versions.spec
@@ -67,7 +76,7 @@ class RayClusters(Step):
                 ray_version=spec.ray.version,
                 image=image,
             )
-            manifest["metadata"]["labels"][FROM_SPEC] = "true"
+            manifest["metadata"]["labels"][LABEL_FROM_SPEC] = "true"
             made.append(manifest)
         return made
 
@@ -82,7 +91,7 @@ class RayClusters(Step):
             if not says(seen.clusters.get(m["metadata"]["name"]), m)
         ]
         for name, found in seen.clusters.items():
-            ours = FROM_SPEC in found["metadata"].get("labels", {})
+            ours = LABEL_FROM_SPEC in found["metadata"].get("labels", {})
             if ours and name not in names and not found["metadata"].get("deletionTimestamp"):
                 changes.append(Remove(RAY_CLUSTER, name, RAY_NAMESPACE, inside=True))
         return changes
@@ -92,6 +101,8 @@ class RayClusters(Step):
         if not seen.served:
             return self.unserved
         waiting = [name for name in wanted if _state(seen.clusters.get(name)) != "ready"]
+        if too_large := _too_large(scope, seen.nodes, waiting):
+            return Failed("LargerThanAnyNode", too_large, permanent=True, who="team owner")
         if waiting:
             words = "; ".join(
                 f"{name}: {seen.gangs.get(name) or 'pods are starting'}" for name in waiting
@@ -132,6 +143,33 @@ class RayClusters(Step):
             names = ", ".join(item["metadata"]["name"] for _, item in left)
             return Wait("StoppingRay", f"Stopping {names}")
         return Done("No Ray workload is left" if not left else "They go with the namespace")
+
+
+async def _nodes(scope: Scope) -> tuple[HostNode, ...]:
+    label = scope.settings.node_label
+    found = await scope.host.items(NODE)
+    return tuple(_node(item["metadata"], size_of(item), label) for item in found)
+
+
+def _node(meta: Object, size: dict[str, str], label: str) -> HostNode:
+    labels = meta.get("labels") or {}
+    out = label not in labels or labels.get(LABEL_SHARED_NODE) == "false"
+    owner = labels.get(LABEL_VIRTUAL_CLUSTER)
+    return HostNode(meta["name"], labels.get(label, ""), owner, size=size, kept_out=out)
+
+
+def _too_large(scope: Scope, nodes: tuple[HostNode, ...], waiting: list[str]) -> str:
+    """Ray clusters of the spec that wait and that no node can hold, in words."""
+    spec = scope.vc.spec
+    usable = may_run_on(nodes, scope.vc.name, spec.mode, spec.replica_sets)
+    told = [
+        f"{cluster.name}: {'the head' if kind == 'head' else 'each worker'} {problem.text}"
+        for cluster in spec.ray_clusters
+        if cluster.name in waiting
+        for kind, asked in pods_of(cluster).items()
+        if (problem := misfit(asked, usable))
+    ]
+    return f"{'; '.join(told)}. Make them smaller, or ask for larger nodes" if told else ""
 
 
 async def _served(listing: object) -> list[Object]:

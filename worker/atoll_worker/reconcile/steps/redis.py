@@ -2,6 +2,7 @@
 
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import STATEFUL_SET
+from atoll.domain.plurals import count
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -36,7 +37,7 @@ class Redis(Step):
                 return Wait("Installing", f"{what} is not there yet")
             wanted = workload["spec"]["replicas"]
             ready = workload.get("status", {}).get("readyReplicas", 0)
-            told.append(f"{what}: {ready} of {wanted} pods ready")
+            told.append(f"{what}: {ready} of {count(wanted, 'pod')} ready")
             # Most of them are enough: that is what they are three for.
             if ready <= wanted // 2:
                 return Wait("Starting", told[-1])

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from atoll.cluster.client import Object
+from atoll.domain.plurals import count
 from atoll.resources.profiles import Chart
 from atoll_worker.reconcile.outcome import Change, Install, Outcome, Wait
 from atoll_worker.reconcile.ports import Release
@@ -60,4 +61,4 @@ def not_ready(workload: Object | None, what: str) -> Outcome | None:
     updated = status.get("updatedReplicas", 0)
     if current and ready >= wanted and updated >= wanted:
         return None
-    return Wait("Starting", f"{what}: {ready} of {wanted} pods ready")
+    return Wait("Starting", f"{what}: {ready} of {count(wanted, 'pod')} ready")

@@ -1,0 +1,66 @@
+"""A full quota of Ray clusters, on a real API server: refused in every namespace, whatever makes them."""
+
+import copy
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atoll.cluster.client import Cluster
+from atoll_worker.reconcile.policies.counts import limit_ray_clusters, ray_count
+from atoll_worker.reconcile.policies.manifests import policy_objects
+from e2e.kube import Kube, Object
+from integration.worker.test_policies import ray_cluster, ray_job, ray_service
+from waiting import until
+
+PATH = "/apis/ray.io/v1/namespaces/{}/{}"
+PLURALS = {"RayCluster": "rayclusters", "RayJob": "rayjobs", "RayService": "rayservices"}
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+
+
+def ask(kube: Kube, workload: Object, namespace: str) -> Any:
+    made = copy.deepcopy(workload)
+    made["metadata"]["namespace"] = namespace
+    path = PATH.format(namespace, PLURALS[made["kind"]])
+    return kube.create(f"{path}?dryRun=All", made)
+
+
+@pytest.fixture
+async def full(inside_file: Path) -> AsyncIterator[Kube]:
+    """One Ray cluster may be, and one is."""
+    kube = Kube.from_file(inside_file)
+    held = {"metadata": {"name": "first", "namespace": "ray"}, "spec": {}}
+    counted = ray_count({"rayclusters": "1"}, [held], ())
+    assert counted
+    policy = limit_ray_clusters("lab", counted)
+    assert policy
+    async with Cluster.from_file(inside_file) as cluster:
+        for manifest in policy_objects(policy, {}):
+            await cluster.apply(manifest)
+    until(lambda: "may hold" in ask(kube, ray_cluster(), "ray").text, "the limit holds", 30)
+    yield kube
+    for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+        kube.delete(f"{ADMISSION}/{kind}/{policy.name}")
+    until(lambda: "may hold" not in ask(kube, ray_cluster(), "ray").text, "the limit is gone", 30)
+
+
+@pytest.mark.parametrize(
+    "workload", [ray_cluster(), ray_job(), ray_service()], ids=lambda w: w["kind"]
+)
+@pytest.mark.parametrize("namespace", ["ray", "other"])
+def test_the_next_one_is_refused_in_words_in_every_namespace(
+    full: Kube, workload: Object, namespace: str
+) -> None:
+    answer = ask(full, workload, namespace)
+    assert answer.status_code == 403
+    assert (
+        "Virtual cluster lab may hold 1 Ray cluster in all namespaces together and has 1: ray/first. "
+        "Delete one, or ask the team owner" in answer.json()["message"]
+    )
+
+
+def test_those_of_the_virtual_clusters_spec_are_let_in(full: Kube) -> None:
+    kept = ray_cluster()
+    kept["metadata"]["labels"]["atoll.dev/from-spec"] = "true"
+    assert ask(full, kept, "ray").status_code == 201

@@ -1,0 +1,38 @@
+"""What the condition RayClustersReady says of a Ray cluster that no node can hold."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from atoll.domain.nodes import HostNode
+from atoll.resources.virtual_clusters import VirtualCluster
+from atoll_worker.reconcile.outcome import Done, Failed, Wait
+from atoll_worker.reconcile.steps.ray_clusters import RayClusters, Seen
+
+NODES = (HostNode("n1", "4c8g", "a", size={"cpu": "3800m", "memory": "7Gi"}),)
+
+
+def scope(**cluster: Any) -> Any:
+    spec = {
+        "team": "red", "replicaSets": {"4c8g": 1}, "rayClusters": [{"name": "main"} | cluster],
+    }  # fmt: skip
+    vc = VirtualCluster.model_validate({"metadata": {"name": "a"}, "spec": spec})
+    return SimpleNamespace(vc=vc)
+
+
+def test_one_that_no_node_can_hold_is_a_failure_with_the_numbers() -> None:
+    told = RayClusters().judge(scope(workerCpu="6"), Seen(True, {}, {}, NODES))
+    assert isinstance(told, Failed)
+    assert (told.reason, told.permanent, told.who) == ("LargerThanAnyNode", True, "team owner")
+    assert "main: each worker asks for 6 of cpu" in told.message
+    assert "3800m" in told.message
+
+
+def test_one_that_fits_waits_for_its_pods() -> None:
+    told = RayClusters().judge(scope(), Seen(True, {}, {"main": "1 of 2 placed"}, NODES))
+    assert told == Wait("RayClustersStarting", "main: 1 of 2 placed")
+
+
+def test_one_that_runs_is_not_judged_by_nodes_that_shrank() -> None:
+    running = {"metadata": {"generation": 1}, "status": {"state": "ready", "observedGeneration": 1}}
+    told = RayClusters().judge(scope(workerCpu="6"), Seen(True, {"main": running}, {}, NODES))
+    assert isinstance(told, Done)
