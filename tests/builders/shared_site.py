@@ -12,9 +12,9 @@ import yaml
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import (
-    CONFIG_MAP,
     EVENT,
     MUTATING_BINDING,
+    NAMESPACE,
     POD,
     POD_GROUP,
     SECRET,
@@ -79,11 +79,13 @@ async def both(site: Site, name: str) -> AsyncIterator[tuple[Cluster, Cluster]]:
 
 async def nothing_left(host: Cluster, namespace: str) -> bool:
     groups = await host.items(POD_GROUP, namespace)
-    claims = await host.get(CONFIG_MAP, names.CLAIMS, namespace)
+    found = await host.get(NAMESPACE, namespace)
     pods = [
         p for p in await host.items(POD, namespace) if "-x-ray-x-" in p["metadata"]["name"]
     ]  # fmt: skip
-    return not groups and not pods and not claims.get("data")
+    return (
+        not groups and not pods and names.ANNOTATION_GANGS not in found["metadata"]["annotations"]
+    )
 
 
 async def comes(so: Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:

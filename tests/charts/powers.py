@@ -38,7 +38,7 @@ ALLOWED: dict[str, Asked] = {
         # The gang mirror.
         (_ALL, "podgroups.scheduling.volcano.sh", "tenant"),
         ("list watch", "queues.scheduling.volcano.sh", ""),
-        ("get patch", "atoll-gangs:configmaps", "tenant"),
+        ("get patch", "namespaces", ""),
         ("get list watch", "secrets", "mirror"),
         ("get create update", "gang-mirror:leases.coordination.k8s.io", "system"),
         ("get list", "teams.atoll.dev", ""),

@@ -88,6 +88,31 @@ def test_the_worker_writes_only_where_virtual_clusters_are(tenant: str, kubectl:
     assert kubectl.get("namespace", ELSEWHERE)["status"]["phase"] == "Active"
 
 
+def test_the_mirror_changes_one_note_of_shared_namespaces(tenant: str, kubectl: Kubectl) -> None:
+    for name, mode in (("vc-pool", "shared"), ("vc-lone", "dedicated")):
+        meta = {"name": name, "labels": {"atoll.dev/mode": mode}, "annotations": {"kept": "yes"}}
+        kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+
+    def tried(name: str, change: dict[str, Any]) -> str:
+        patch = json.dumps({"metadata": change})
+        return kubectl("patch", "namespace", name, "--type=merge", "-p", patch,
+                       account="atoll-follower", check=False).stderr  # fmt: skip
+
+    own = {"annotations": {"atoll.dev/gangs": ",a=ray,"}}
+    assert tried("vc-pool", own) == ""
+    assert tried("vc-pool", {"annotations": {"atoll.dev/gangs": None}}) == ""
+    for name, change in (
+        ("vc-lone", own),
+        ("kube-system", own),
+        ("vc-pool", {"annotations": {"kept": "no"}}),
+        ("vc-pool", {"annotations": {"kept": None}}),
+        ("vc-pool", {"annotations": {"atoll.dev/nodes": "n1"}}),
+        ("vc-pool", {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}),
+        ("vc-pool", {"labels": {"atoll.dev/mode": "dedicated"}}),
+    ):
+        assert "changes nothing of a namespace but the annotation" in tried(name, change), change
+
+
 def test_the_worker_cannot_give_more_than_it_has(tenant: str, kubectl: Kubectl) -> None:
     def role(kind: str, name: str, verb: str, resource: str) -> dict[str, Any]:
         meta = {"name": name, **({"namespace": tenant} if kind == "Role" else {})}

@@ -10,8 +10,8 @@ import pytest
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import (
-    CONFIG_MAP,
     EVENT,
+    NAMESPACE,
     NODE,
     POD,
     POD_GROUP,
@@ -21,7 +21,7 @@ from atoll.cluster.kinds import (
 )
 from atoll.contract.virtual_clusters import VirtualClusterCreate
 from atoll.domain import names
-from atoll.domain.gangs import fence_of, virtual_namespace
+from atoll.domain.gangs import fence_of, read_claims, virtual_namespace
 from atoll.errors import ForbiddenError, InvalidError
 from atoll.resources.virtual_clusters import VirtualClusterSpec
 from atoll.settings import Settings
@@ -286,8 +286,8 @@ async def test_pods_that_came_before_their_names_owner_was_known_are_cleared(poo
         )
         (left,) = await comes(lambda: alone(host, "early"))
         holder = left["metadata"]["labels"]["vcluster.loft.sh/namespace"]
-        claims = await host.get(CONFIG_MAP, names.CLAIMS, "vc-pool")
-        assert claims["data"]["early"] == holder
+        notes = (await host.get(NAMESPACE, "vc-pool"))["metadata"]["annotations"]
+        assert read_claims(notes[names.ANNOTATION_GANGS])["early"] == holder
 
 
 async def alone(host: Cluster, group: str) -> list[Object]:

@@ -1,14 +1,18 @@
 """What a copied pod may be on the host: each way out of queue, node, priority and scheduler, tried."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+import yaml
 
 from atoll.cluster import bootstrap
 from atoll.cluster.client import Cluster
+from atoll.cluster.kinds import kind_of
+from atoll.domain.gangs import written_claims
 from atoll.domain.schedulers import SCHEDULERS
 from atoll.settings import Settings
 from conftest import run_api_server
@@ -39,13 +43,10 @@ async def host(host_file: Path) -> Kube:
         }  # fmt: skip
         meta = {"name": name, "labels": labels, "annotations": notes}
         kube.create(NAMESPACES, {"metadata": meta})
-    # The names of gangs that shared mode's policy asks for; without them it refuses everything.
-    kube.create(f"{NAMESPACES}/vc-s/configmaps", {"metadata": {"name": "atoll-gangs"}})
     for name in ("usual", "top"):
         body = {"metadata": {"name": name}, "value": 7}
         kube.create("/apis/scheduling.k8s.io/v1/priorityclasses", body)
     until(lambda: said(kube, pod(node="n9")), "the policy holds", 30)
-    # Until the policy has seen the names of gangs it answers 422.
     until(lambda: tried(kube, shared_pod("n1"), "vc-s").status_code == 403, "shared mode's", 30)
     until(lambda: tried(kube, shared_pod(), "vc-s").status_code == 201, "shared mode's", 30)
     return kube
@@ -170,6 +171,42 @@ def test_in_shared_mode_the_host_chooses_the_node(host: Kube) -> None:
     until(lambda: "cannot name its node" in said(host, body, "vc-s"), "shared mode's holds", 30)
     del body["spec"]["nodeName"]
     assert said(host, body, "vc-s") == ""
+
+
+def of_a_gang(gang: str, namespace: str) -> Object:
+    """A member of a gang of a virtual namespace."""
+    body = shared_pod()
+    body["metadata"]["annotations"] = {"scheduling.k8s.io/group-name": gang}
+    body["metadata"]["labels"]["vcluster.loft.sh/namespace"] = namespace
+    return body
+
+
+def test_a_gangs_name_belongs_to_the_namespace_that_is_noted(host: Kube) -> None:
+    notes = {"atoll.dev/gangs": written_claims({"rays": "ray", "rays-2": "lab"})}
+    host.patch(f"{NAMESPACES}/vc-s", {"metadata": {"annotations": notes}})
+    until(lambda: said(host, of_a_gang("rays", "lab"), "vc-s"), "the note is seen", 30)
+    refused = said(host, of_a_gang("rays", "lab"), "vc-s")
+    assert "namespace ray of this virtual cluster already has a gang rays;" in refused
+    for gang, namespace in (("rays", "ray"), ("rays-2", "lab"), ("ays", "lab"), ("new", "lab")):
+        assert said(host, of_a_gang(gang, namespace), "vc-s") == ""
+    host.patch(f"{NAMESPACES}/vc-s", {"metadata": {"annotations": {"atoll.dev/gangs": None}}})
+    until(lambda: not said(host, of_a_gang("rays", "lab"), "vc-s"), "it is given back", 30)
+
+
+async def test_a_platform_that_was_removed_can_come_back(host: Kube, host_file: Path) -> None:
+    """A policy with a built-in kind as its parameter would refuse everything from then on."""
+    async with Cluster.from_file(host_file) as cluster:
+        for file in bootstrap.POLICIES:
+            for manifest in yaml.safe_load_all(file.read_text()):
+                await cluster.delete(kind_of(manifest), manifest["metadata"]["name"])
+        until(lambda: not said(host, pod(node="n9")), "no policy is left", 30)
+        time.sleep(3)  # beyond the API server's look at its policies, each second
+        await bootstrap.install(cluster, Settings())
+    until(lambda: "cannot name its node" in said(host, shared_pod("n1"), "vc-s"), "they hold", 30)
+    until(lambda: not said(host, of_a_gang("rays", "ray"), "vc-s"), "a gang's pod is let in", 30)
+    platforms_own = shared_pod("n1")
+    platforms_own["metadata"]["labels"] = {"app": "vcluster"}
+    assert said(host, platforms_own, "vc-s") == ""
 
 
 def test_nothing_can_be_slipped_in_later_and_deletion_is_never_held_up(host: Kube) -> None:

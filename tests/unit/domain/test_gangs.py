@@ -11,6 +11,13 @@ from atoll.domain import gangs
 from atoll.domain.quantities import parse_quantity
 
 
+@pytest.mark.parametrize("claims", [{}, {"a": "ray"}, {"b-1": "other", "a": "ray", "a-b": "ray"}])
+def test_claims_are_read_as_they_were_written(claims: dict[str, str]) -> None:
+    text = gangs.written_claims(claims)
+    assert gangs.read_claims(text) == claims
+    assert all(f",{gang}={holder}," in text for gang, holder in claims.items())
+
+
 def group(namespace: str = "ray", created: str = "2026-11-21T08:00:00Z", **spec: Any) -> Any:
     meta = {"name": "ray-x-pg", "namespace": namespace, "creationTimestamp": created}
     return {"metadata": meta, "spec": {"minMember": 3, **spec}}

@@ -10,7 +10,7 @@ import structlog
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import CONFIG_MAP, POD, POD_GROUP
+from atoll.cluster.kinds import NAMESPACE, POD, POD_GROUP
 from atoll.domain import gangs, names
 from atoll.errors import AtollError, ForbiddenError, InvalidError, NotFoundError
 from atoll.telemetry import worker_metrics
@@ -97,11 +97,12 @@ class Tenant:
     async def _learn_claims(self) -> None:
         while True:
             try:
-                found = await self._host.get(CONFIG_MAP, names.CLAIMS, self._namespace)
+                found = await self._host.get(NAMESPACE, self._namespace)
             except AtollError:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            self._claims = dict(found.get("data") or {})
+            notes = found["metadata"].get("annotations") or {}
+            self._claims = gangs.read_claims(notes.get(names.ANNOTATION_GANGS, ""))
             for gang in self._claims:
                 self.poke(gang)
             return
@@ -168,12 +169,14 @@ class Tenant:
         """Note whose the name is, before anything of it can be placed; None gives the name back."""
         if self._claims.get(gang) == holder:
             return
-        change = {"data": {gang: holder}}
-        await self._host.patch(CONFIG_MAP, names.CLAIMS, change, self._namespace)
+        claims = {**self._claims, gang: holder} if holder else dict(self._claims)
         if holder is None:
-            self._claims.pop(gang, None)
-        else:
-            self._claims[gang] = holder
+            claims.pop(gang, None)
+        notes = {names.ANNOTATION_GANGS: gangs.written_claims(claims) or None}
+        change = {"metadata": {"annotations": notes}}
+        await self._host.patch(NAMESPACE, self._namespace, change)
+        self._claims = claims
+        if holder is not None:
             self._claimed_at[gang] = time.monotonic()
 
     async def _give_up(self, gang: str, copy: Object | None) -> None:

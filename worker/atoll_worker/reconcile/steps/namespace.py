@@ -7,7 +7,7 @@ from typing import Any
 
 from atoll.cluster.client import Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import CONFIG_MAP, NAMESPACE, NODE, PRIORITY_CLASS, SECRET
+from atoll.cluster.kinds import NAMESPACE, NODE, PRIORITY_CLASS, SECRET
 from atoll.domain import names
 from atoll.domain.names import LABEL_VIRTUAL_CLUSTER
 from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Put, Remove, Wait
@@ -23,7 +23,6 @@ class Seen:
     password: bool = False
     nodes: tuple[str, ...] = ()
     priorities: tuple[str, ...] = ()
-    claims: bool = True
 
 
 class NamespaceStep(Step):
@@ -44,11 +43,7 @@ class NamespaceStep(Step):
             bool(password),
             tuple(sorted(node["metadata"]["name"] for node in owned)),
             tuple(sorted(c["metadata"]["name"] for c in classes if c.get("globalDefault"))),
-            scope.vc.spec.mode == "dedicated" or await self._claimed(scope),
         )
-
-    async def _claimed(self, scope: Scope) -> bool:
-        return await scope.host.find(CONFIG_MAP, names.CLAIMS, scope.namespace) is not None
 
     def _owner(self, seen: Seen) -> str | None:
         labels = (seen.namespace or {}).get("metadata", {}).get("labels", {})
@@ -69,8 +64,6 @@ class NamespaceStep(Step):
             changes.append(Put(manifest))
         if not seen.password:
             changes.append(Put(self._password(scope)))
-        if not seen.claims:
-            changes.append(Put(self._claims(scope)))
         return changes
 
     def _manifest(self, scope: Scope, seen: Seen) -> Object:
@@ -86,15 +79,6 @@ class NamespaceStep(Step):
         }
         meta = {"name": scope.namespace, "labels": labels, "annotations": notes}
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
-
-    def _claims(self, scope: Scope) -> Object:
-        """Shared mode: empty at first; the gang mirror notes there whose each gang is."""
-        meta = {
-            "name": names.CLAIMS,
-            "namespace": scope.namespace,
-            "labels": scope.labels(self.name),
-        }
-        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
 
     def _password(self, scope: Scope) -> Object:
         value = base64.b64encode(secrets.token_urlsafe(32).encode()).decode()
