@@ -1,6 +1,6 @@
 """The way to a new password: whoever dies where, nobody who has read the Secret is locked out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -112,6 +112,23 @@ def test_a_pod_that_starts_by_an_older_state_of_the_secret_is_let_in_and_put_rig
     while world.move(1, PODS):
         assert world.open()
     assert world.admitted["redis-1"] == {world.said.current}
+
+
+def test_a_silent_one_is_no_trouble_but_holds_up_a_new_password(world: World) -> None:
+    def with_silent() -> Seen:
+        seen = world.seen()
+        silent = Administrator("sentinel-1", frozenset(), None, silent=True)
+        return replace(seen, processes=(*seen.processes, silent))
+
+    assert next_change(with_silent(), 0) is None
+    while world.said.current == "old" and (change := next_change(with_silent(), 1)):
+        assert isinstance(change, Passwords | AdmitPasswords | SpeakPassword)
+        world.move(1, PODS)
+    assert world.said.incoming
+    assert set(world.spoken.values()) == {world.said.current} == {"old"}
+    while world.move(1, PODS):  # it answers, or is gone
+        assert world.open()
+    assert world.said.previous == "old"
 
 
 def test_a_second_wish_waits_until_the_first_is_done(world: World) -> None:

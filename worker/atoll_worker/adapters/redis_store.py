@@ -42,6 +42,15 @@ async def _speaks(client: "Redis", instance: Instance) -> str | None:
     return password_hash(str(password)) if password else None
 
 
+async def _speak(client: "Redis", instance: Instance, password: str) -> None:
+    if not instance.sentinel:
+        await client.config_set("masterauth", password)
+        return
+    send: Any = client.execute_command
+    await send("SENTINEL", "SET", _MONITORED, "auth-pass", password)
+    await send("SENTINEL", "CONFIG", "SET", "sentinel-pass", password)
+
+
 class RedisStore:
     """Port AdminStore: speaks to every instance with the administrator's password."""
 
@@ -86,33 +95,33 @@ class RedisStore:
 
     async def administrators(self) -> list[Administrator]:
         """Whom every instance takes for the administrator, and as whom it speaks itself."""
-        found = []
-        for instance in self._instances:
+        return [await self._administrator(instance) for instance in self._instances]
+
+    async def _administrator(self, instance: Instance) -> Administrator:
+        found = Administrator(instance.name, frozenset(), None, silent=True)
+        with self._one_may_be_silent(instance):
             async with self._open(instance) as client:
                 lines = [str(line).split() for line in await client.acl_list()]
                 (default,) = (words for words in lines if words[1] == "default")
                 hashes = frozenset(word[1:] for word in default if word.startswith("#"))
-                found.append(Administrator(instance.name, hashes, await _speaks(client, instance)))
+                found = Administrator(instance.name, hashes, await _speaks(client, instance))
         return found
 
     async def admit(self, passwords: Sequence[str]) -> None:
         """Open connections stay."""
         rules = ("resetpass", *(f"#{password_hash(password)}" for password in passwords))
         for instance in self._instances:
-            async with self._open(instance) as client:
-                send: Any = client.execute_command
-                await send("ACL", "SETUSER", "default", *rules)
+            with self._one_may_be_silent(instance):
+                async with self._open(instance) as client:
+                    send: Any = client.execute_command
+                    await send("ACL", "SETUSER", "default", *rules)
 
     async def speak(self, password: str) -> None:
         """Replicas to their primary, Sentinels to Redis and to one another."""
         for instance in self._instances:
-            async with self._open(instance) as client:
-                if not instance.sentinel:
-                    await client.config_set("masterauth", password)
-                    continue
-                send: Any = client.execute_command
-                await send("SENTINEL", "SET", _MONITORED, "auth-pass", password)
-                await send("SENTINEL", "CONFIG", "SET", "sentinel-pass", password)
+            with self._one_may_be_silent(instance):
+                async with self._open(instance) as client:
+                    await _speak(client, instance, password)
 
     async def users(self) -> list[KnownUsers]:
         """The users that each instance knows, but for the administrator."""

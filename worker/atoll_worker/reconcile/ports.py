@@ -94,6 +94,8 @@ class Administrator:
     hashes: frozenset[str]
     speaks: str | None
     """Hash of the password it uses towards other instances; None when it cannot be told or has none."""
+    silent: bool = False
+    """It does not answer, so the rest is not known."""
 
 
 class GcsStore(Protocol):
@@ -128,13 +130,13 @@ class AdminStore(GcsStore, Protocol):
     """A Redis of our own, whose administrator's password we make."""
 
     async def administrators(self) -> list[Administrator]:
-        """What every instance says. Raises for one that is silent: it may know another password."""
+        """What every instance says; the only one there is raises when it is silent."""
 
     async def admit(self, passwords: Sequence[str]) -> None:
-        """Let exactly these passwords be the administrator's, on every instance."""
+        """Let exactly these passwords be the administrator's, on every instance that answers."""
 
     async def speak(self, password: str) -> None:
-        """Use this password from each instance to the others, on every instance."""
+        """Use this password from each instance to the others, on every instance that answers."""
 
 
 @dataclass(frozen=True)

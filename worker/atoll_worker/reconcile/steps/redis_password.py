@@ -114,6 +114,9 @@ class RedisPassword(Step):
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         if next_change(seen, scope.vc.spec.redis_password_version):
             return Wait("ChangingPassword", "Redis takes the old password and the new one")
+        if seen.passwords.incoming:
+            silent = ", ".join(one.name for one in seen.processes if one.silent)
+            return Wait("ChangingPassword", f"Waits for {silent}, which must take the new one too")
         if seen.passwords.previous:
             until = datetime.fromtimestamp(seen.passwords.since + OVERLAP_SECONDS, UTC)
             return Done(
@@ -131,11 +134,15 @@ def next_change(seen: Seen, wanted: int) -> AdmitPasswords | SpeakPassword | Pas
         fresh = secrets.token_urlsafe(32)
         return Passwords(said.current, fresh, "", said.version, said.since)
     admitted = said.admitted(seen.now)
-    if any(one.hashes != {password_hash(p) for p in admitted} for one in seen.processes):
+    # A silent one reads the Secret when it starts, and is looked at again.
+    answering = [one for one in seen.processes if not one.silent]
+    if any(one.hashes != {password_hash(p) for p in admitted} for one in answering):
         return AdmitPasswords(admitted)
-    # All take it: only now may one use it towards another.
+    if said.incoming and len(answering) < len(seen.processes):
+        # One that is silent may live and take the old one alone: nobody could speak to it any more.
+        return None
     spoken = said.incoming or said.current
-    if any(one.speaks != password_hash(spoken) for one in seen.processes):
+    if any(one.speaks != password_hash(spoken) for one in answering):
         return SpeakPassword(spoken)
     if said.incoming:
         return Passwords(said.incoming, "", said.current, wanted, seen.now)
