@@ -154,8 +154,15 @@ class TemporaryError(AtollError):
 
     code, title, who = "temporary", "Will be tried again", "nobody"
 
-    def __init__(self, detail: str, *, reason: str = "Retrying", delay: float = 2.0) -> None:
-        super().__init__(detail)
+    def __init__(
+        self,
+        detail: str,
+        *,
+        reason: str = "Retrying",
+        delay: float = 2.0,
+        who: Who | None = None,
+    ) -> None:
+        super().__init__(detail, who=who)
         self.reason = reason
         self.delay = delay
 

@@ -12,7 +12,7 @@ from atoll.cluster.kinds import NAMESPACE, VIRTUAL_CLUSTER
 from atoll.errors import NotFoundError
 from atoll.settings import Settings
 from atoll_worker.adapters.helm import HelmReleases
-from atoll_worker.adapters.redis_store import RedisStore
+from atoll_worker.adapters.redis_store import RedisStores
 from atoll_worker.reconcile.runner import Runner
 from atoll_worker.reconcile.steps import all_steps
 
@@ -42,7 +42,7 @@ async def look(host: Cluster, name: str, version: str = __version__, **settings:
     """What a worker of that version makes of it, in one word."""
     given = Settings(namespace=system_of(name), **settings)
     helm = HelmReleases("helm", None)
-    return await Runner(host, given, helm, RedisStore, all_steps(), version).look(name)
+    return await Runner(host, given, helm, RedisStores(), all_steps(), version).look(name)
 
 
 async def _remove(cluster: Cluster, name: str) -> None:

@@ -19,6 +19,9 @@ COUNTED = {
         worker_metrics.LOOKS,
         worker_metrics.HINTS,
         worker_metrics.UNCONVERGED,
+        worker_metrics.STORE_UP,
+        worker_metrics.STORE_MEMORY,
+        worker_metrics.STORE_LIMIT,
     )
 }
 

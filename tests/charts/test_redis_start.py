@@ -37,17 +37,23 @@ def start(rendered: Rendered, name: str, folder: Path) -> Iterator[Running]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    for part in ("etc", "run", "data"):
+    for part in ("etc", "secret", "run", "data"):
         (folder / part).mkdir(exist_ok=True)
-    moved = {"/etc/redis": "etc", "/run/redis": "run", "/data": "data"}
+    (folder / "secret" / "password").write_text(PASSWORD)
+    moved = {
+        "/etc/redis-secret": "secret",
+        "/etc/redis": "etc",
+        "/run/redis": "run",
+        "/data": "data",
+    }
 
     def here(text: str) -> str:
         for path, part in moved.items():
             text = text.replace(path, str(folder / part))
         return text.replace("port 6379", f"port {port}").replace("bind * -::*", "bind 127.0.0.1")
 
-    conf = rendered.one("ConfigMap", name)["data"]["redis.conf"]
-    (folder / "etc" / "redis.conf").write_text(here(conf))
+    for file, text in rendered.one("ConfigMap", name)["data"].items():
+        (folder / "etc" / file).write_text(here(text))
     (container,) = rendered.one("StatefulSet", name)["spec"]["template"]["spec"]["containers"]
     process = subprocess.Popen(
         [here(word) for word in container["command"]],

@@ -185,3 +185,31 @@ def test_the_volume_goes_with_the_release() -> None:
     (claim,) = spec["volumeClaimTemplates"]
     assert claim["spec"]["resources"]["requests"]["storage"] == "1Gi"
     assert "storageClassName" not in claim["spec"]
+
+
+def test_an_external_redis_has_no_pods_and_one_way_for_ray_alone() -> None:
+    given = ("--set", "redis.enabled=false", "--set", "redis.external.port=6380",
+             "--set", "redis.external.blocks[0]=10.0.8.0/24")  # fmt: skip
+    rendered = render("tenant", "defaults", *given)
+    assert "StatefulSet" not in {one["kind"] for one in rendered.objects}
+    client = rendered.one("NetworkPolicy", "redis-client")["spec"]
+    (types,) = client["podSelector"]["matchExpressions"]
+    assert types["values"] == ["head", "worker", "redis-cleanup"]
+    assert client["egress"] == [
+        {
+            "to": [{"ipBlock": {"cidr": "10.0.8.0/24"}}],
+            "ports": [{"protocol": "TCP", "port": 6380}],
+        }
+    ]
+
+
+@pytest.mark.parametrize("mode", ["defaults", "three"])
+def test_the_password_of_redis_is_a_file_that_a_running_pod_sees_anew(mode: str) -> None:
+    for workload in render("tenant", mode).of("StatefulSet"):
+        spec = workload["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert all("valueFrom" not in e or "fieldRef" in e["valueFrom"] for e in container["env"])
+        (mount,) = [m for m in container["volumeMounts"] if m["name"] == "secret"]
+        assert "subPath" not in mount  # such a file stays as it was
+        (volume,) = [v for v in spec["volumes"] if v["name"] == "secret"]
+        assert volume["secret"]["secretName"] == "redis"

@@ -37,6 +37,7 @@ class Three:
     rendered: Rendered
     folder: Path
     net: str = field(default_factory=lambda: f"127.{random.randrange(1, 250)}.{os.getpid() % 250}")
+    secret: dict[str, str] = field(default_factory=lambda: {"password": PASSWORD})
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,6 +59,7 @@ class Three:
         """A file of the chart with this machine's folders, addresses and ports."""
         moved = {
             "/etc/redis-users": "users",
+            "/etc/redis-secret": "secret",
             "/etc/redis": "etc",
             "/run/redis": "run",
             "/data": "data",
@@ -71,7 +73,7 @@ class Three:
     def environment(self, pod: str) -> dict[str, str]:
         found = {f"REDIS_{n}_SERVICE_HOST": self.address(f"redis-{n}") for n in _NUMBERS}
         return found | {
-            "PATH": os.environ["PATH"], "REDISCLI_AUTH": PASSWORD, "POD_NAME": pod,
+            "PATH": os.environ["PATH"], "POD_NAME": pod,
             "REDIS_SERVICE_HOST": self.service, "POD_IP": self.address(pod),
         }  # fmt: skip
 
@@ -80,6 +82,7 @@ class Three:
         root = self.folder / pod
         for part in ("etc", "users", "run", "data"):
             (root / part).mkdir(parents=True, exist_ok=True)
+        self.mount(pod, self.secret)
         for name, text in self.rendered.one("ConfigMap", "redis")["data"].items():
             (root / "etc" / name).write_text(self._here(pod, text))
         script = "redis-start.sh" if pod.startswith("redis-") else "sentinel-start.sh"
@@ -88,6 +91,14 @@ class Three:
             self.running[pod] = subprocess.Popen(
                 ["sh", str(root / "etc" / script)], env=self.environment(pod), stdout=log, stderr=log,
             )  # fmt: skip
+
+    def mount(self, pod: str, secret: dict[str, str]) -> None:
+        """Let a pod see this state of the Secret with the administrator's password."""
+        folder = self.folder / pod / "secret"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for key, value in secret.items():
+            (folder / key).write_text(value)
 
     def kill(self, pod: str) -> None:
         """kill -9; what is in memory alone is gone with it."""
@@ -109,7 +120,7 @@ class Three:
         port = self.port if pod.startswith("redis-") else self.sentinel_port
         answer = subprocess.run(
             ["redis-cli", "-h", self.address(pod), "-p", str(port), *words],
-            env={**os.environ, "REDISCLI_AUTH": PASSWORD},
+            env={**os.environ, "REDISCLI_AUTH": self.secret["password"]},
             check=False, capture_output=True, text=True, timeout=10,
         )  # fmt: skip
         return answer.stdout.strip()
@@ -137,13 +148,27 @@ class Three:
         answer = subprocess.run(
             ["redis-cli", "-h", self.service, "-p", str(self.port), "SENTINEL",
              "get-master-addr-by-name", "gcs"],
-            env={**os.environ, "REDISCLI_AUTH": PASSWORD},
+            env={**os.environ, "REDISCLI_AUTH": self.secret["password"]},
             check=False, capture_output=True, text=True, timeout=10,
         ).stdout.split()  # fmt: skip
         return f"redis-{answer[0][-1]}" if answer else ""
 
     def all_ready(self, seconds: float = 60) -> None:
+        """All six are ready, and every Sentinel knows both replicas and both others.
+
+        A Sentinel is ready with one of each, and hears of others by and by (it asks every 10 s). Who fails
+        before that is a third failure at once: a replica that no Sentinel knows is led to no new primary.
+        """
         until(lambda: len(self.ready()) == 6, f"all are ready, not {self.ready()}", seconds)
+        until(self._acquainted, "every Sentinel knows all others", seconds)
+
+    def _acquainted(self) -> bool:
+        for number in _NUMBERS:
+            told = self.ask(f"sentinel-{number}", "sentinel", "master", "gcs").split()
+            known = dict(zip(told[::2], told[1::2], strict=False))
+            if (known.get("num-slaves"), known.get("num-other-sentinels")) != ("2", "2"):
+                return False
+        return True
 
     def _serve(self) -> None:
         """Leads each connection to one ready Sentinel; without one it is closed at once."""

@@ -7,6 +7,7 @@ from celery.signals import setup_logging, worker_ready
 from atoll.dispatch import celery_app
 from atoll.settings import get_settings
 from atoll.telemetry import logs, worker_metrics
+from atoll_worker import store_figures
 
 app = celery_app(get_settings())
 app.conf.imports = ("atoll_worker.tasks",)
@@ -24,3 +25,4 @@ def _logging(**_: Any) -> None:
 @worker_ready.connect
 def _metrics(**_: Any) -> None:
     worker_metrics.serve(get_settings(), "worker")
+    store_figures.start(get_settings())

@@ -16,7 +16,7 @@ from atoll.errors import UnavailableError
 from atoll.settings import get_settings
 from atoll.telemetry import worker_metrics
 from atoll_worker.adapters.helm import HelmReleases
-from atoll_worker.adapters.redis_store import RedisStore
+from atoll_worker.adapters.redis_store import RedisStores
 from atoll_worker.app import app
 from atoll_worker.reconcile.runner import Runner
 from atoll_worker.reconcile.steps import all_steps
@@ -32,7 +32,7 @@ async def look(name: str) -> str:
         asyncio.timeout(SOFT_LIMIT_SECONDS),
         Cluster.from_file(settings.kubeconfig) as host,
     ):
-        return await Runner(host, settings, releases, RedisStore, all_steps()).look(name)
+        return await Runner(host, settings, releases, RedisStores(), all_steps()).look(name)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 # volume remembers, the other pods. A pod with an empty volume never becomes the primary of pods with data.
 set -eu
 umask 077
+secret=/etc/redis-secret
+. /etc/redis/administrator.sh
 me=${POD_NAME##*-}
 
 address() { eval "printf %s \"\${REDIS_${1}_SERVICE_HOST:-}\""; }
@@ -62,7 +64,7 @@ done
   [ "$primary" = "$own" ] || printf 'replicaof %s 6379\n' "$primary"
 } > /data/redis.conf
 {
-  printf 'user default on #%s ~* &* +@all\n' "$(printf %s "$REDISCLI_AUTH" | sha256sum | cut -d' ' -f1)"
+  administrator
   cat /etc/redis-users/users.acl 2>/dev/null || true
 } > /run/redis/users.acl
 say "primary is $primary"

@@ -2,6 +2,8 @@
 # is ready, and Ray tries to connect again instead of being sent to a Redis that is gone.
 # It must also know a replica and another Sentinel: one that has just started could not follow a failure.
 set -eu
+REDISCLI_AUTH=$(cat /etc/redis-secret/password)
+export REDISCLI_AUTH
 set -- $(redis-cli -p 26379 SENTINEL master gcs |
   awk 'name ~ /^(ip|flags|num-slaves|num-other-sentinels)$/ {print} {name = $0}')
 [ "$2" = master ]

@@ -2,10 +2,12 @@
 # Redis pods, of which exactly one must say that it is the primary.
 set -eu
 umask 077
+secret=/etc/redis-secret
+. /etc/redis/administrator.sh
 ask() { timeout 2 redis-cli -h "$1" -p 6379 $2 2>/dev/null || true; }
 
 {
-  printf 'user default on #%s ~* &* +@all\n' "$(printf %s "$REDISCLI_AUTH" | sha256sum | cut -d' ' -f1)"
+  administrator
   cat /etc/redis-users/sentinel.acl 2>/dev/null || true
 } > /run/redis/users.acl
 

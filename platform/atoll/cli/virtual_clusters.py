@@ -142,6 +142,10 @@ def update(
     quota: Quota = None,
     ray_cluster: RayClusters = None,
     values: Values = None,
+    new_redis_password: Annotated[
+        bool,
+        typer.Option("--new-redis-password", help="Have the password of its Redis made anew."),
+    ] = False,
     wait: Wait = True,
     timeout: Timeout = "10m",
     dry_run: DryRun = False,
@@ -151,11 +155,15 @@ def update(
     spec = _spec(
         profile=profile, mode=None, nodes=nodes, quota=quota, ray=ray_cluster, values=values
     )  # fmt: skip
-    if not spec:
+    if not spec and not new_redis_password:
         raise UsageError("Say what to change: --profile, --nodes, --quota, --ray-cluster, ...")
     session = session_of(ctx)
-    revision = _get(session, name).revision
-    changed = session.client.virtual_clusters.update(name, spec, revision=revision, dry_run=dry_run)
+    found = _get(session, name)
+    if new_redis_password:
+        spec["redisPasswordVersion"] = found.spec.redis_password_version + 1
+    changed = session.client.virtual_clusters.update(
+        name, spec, revision=found.revision, dry_run=dry_run
+    )
     finish(session, changed, "change", wait=wait and not dry_run, timeout=timeout,
            dry_run=dry_run, output=output)  # fmt: skip
 

@@ -57,6 +57,23 @@ class StoreUser:
         )  # fmt: skip
 
 
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of `host:port` (an IPv6 address in brackets).
+
+    Raises ValueError that says what is wrong and what to write.
+    """
+    host, mark, port = address.rpartition(":")
+    if not mark or not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(
+            f"{address!r} is not host:port, as redis.example.org:6379; whether it speaks TLS is said by tls"
+        )
+    if host.startswith("[") and host.endswith("]"):
+        return host[1:-1], int(port)
+    if ":" in host:
+        raise ValueError(f"{address!r}: write an IPv6 address in brackets, as [2001:db8::1]:6379")
+    return host, int(port)
+
+
 def credentials_name(kind: str, name: str) -> str:
     """The Secret inside, beside the workload, with the keys `username` and `password`."""
     return f"{kind.lower()}-{name}-redis"
@@ -90,10 +107,10 @@ def key_owner(key: str) -> str | None:
     return found[1] if found else None
 
 
-def fault_tolerance_options(secret: str) -> dict[str, Any]:
+def fault_tolerance_options(secret: str, address: str = REDIS_ADDRESS) -> dict[str, Any]:
     """`gcsFaultToleranceOptions` with the user and password of a Secret (see `credentials_name`)."""
     return {
-        "redisAddress": REDIS_ADDRESS,
+        "redisAddress": address,
         "redisUsername": {"valueFrom": {"secretKeyRef": {"name": secret, "key": "username"}}},
         "redisPassword": {"valueFrom": {"secretKeyRef": {"name": secret, "key": "password"}}},
     }
@@ -102,6 +119,32 @@ def fault_tolerance_options(secret: str) -> dict[str, Any]:
 def password_hash(password: str) -> str:
     """As ACL rules have it after `#`. Passwords are random, so a plain SHA-256 is enough."""
     return hashlib.sha256(password.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StoreFigures:
+    """What a Redis says of itself. Memory in bytes; a limit of 0 means none."""
+
+    memory: int
+    limit: int
+    clients: int
+    keys: int
+    primary: bool
+    kept: bool
+    """Its file is switched on, and the last write to it went well."""
+
+
+def figures_of(info: Mapping[str, Any]) -> StoreFigures:
+    """Out of the answer to INFO, parsed: name -> number or text, `db0` -> mapping with `keys`."""
+    databases = (value for name, value in info.items() if re.fullmatch(r"db\d+", name))
+    return StoreFigures(
+        memory=int(info.get("used_memory", 0)),
+        limit=int(info.get("maxmemory", 0)),
+        clients=int(info.get("connected_clients", 0)),
+        keys=sum(int(one["keys"]) for one in databases),
+        primary=info.get("role") == "master",
+        kept=bool(info.get("aof_enabled")) and info.get("aof_last_write_status") == "ok",
+    )
 
 
 def acl_file(users: Iterable[StoreUser], *, sentinel: bool = False) -> str:

@@ -35,6 +35,8 @@ ANNOTATION_NODES = "atoll.dev/nodes"
 """On a host namespace: the nodes that pods of the virtual cluster may run on, with commas."""
 ANNOTATION_PRIORITIES = "atoll.dev/priority-classes"
 """On a host namespace: the host's priority classes that its pods may carry, with commas."""
+ANNOTATION_PASSWORD = "atoll.dev/password-version"  # noqa: S105 (a name)
+"""On the Secret of a virtual cluster's Redis: which `spec.redisPasswordVersion` its password is of."""
 FINALIZER = "atoll.dev/teardown"
 FIELD_MANAGER = "atoll"
 PRIORITY_GANG = "atoll-gang"

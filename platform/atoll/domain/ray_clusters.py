@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Protocol
 
-from atoll.domain.gcs_store import credentials_name, fault_tolerance_options
+from atoll.domain.gcs_store import REDIS_ADDRESS, credentials_name, fault_tolerance_options
 from atoll.domain.names import (
     FIELD_MANAGER,
     LABEL_MANAGED,
@@ -129,6 +129,7 @@ def ray_cluster_manifest(
     scheduler: str = "volcano",
     ray_version: str,
     image: str,
+    redis_address: str = REDIS_ADDRESS,
 ) -> dict[str, Any]:
     """A RayCluster that is gang-scheduled in the team's queue and survives the loss of its head.
 
@@ -148,7 +149,7 @@ def ray_cluster_manifest(
         "spec": {
             "rayVersion": ray_version,
             "gcsFaultToleranceOptions": fault_tolerance_options(
-                credentials_name("RayCluster", spec.name)
+                credentials_name("RayCluster", spec.name), redis_address
             ),
             "headGroupSpec": _probed(_head(spec, image, labels), ray_version),
             "workerGroupSpecs": [_probed(_workers(spec, image, labels), ray_version)],

@@ -211,6 +211,7 @@ async def _manifest(parts: Parts, asked: AskedVirtualCluster, wanted: RayCluster
         scheduler=profile.scheduler.name,
         ray_version=profile.ray.version,
         image=ray_image(profile.ray.image, profile.ray.version, profile.registry),
+        redis_address=profile.redis.ray_address,
     )
 
 

@@ -40,6 +40,11 @@ STEPS: dict[str, StepWords] = {
     "RedisReady": StepWords(
         "Starting Redis", "Redis keeps the state of Ray heads", "Removing Redis and its data"
     ),
+    "RedisPasswordReady": StepWords(
+        "Changing the password of Redis",
+        "Redis and its Secret agree on the password",
+        "Forgetting the password of Redis",
+    ),
     "ControlPlaneReady": StepWords(
         "Starting the control plane",
         "The Kubernetes API of the virtual cluster answers",
@@ -95,6 +100,7 @@ REASONS: dict[str, str] = {
     # on the way
     "NotLookedYet": "Nobody has looked yet",
     "Planned": "Planned, not begun",
+    "ChangingPassword": "Redis is being given a new password; both are taken meanwhile",
     "Reserving": "Being reserved",
     "Making": "Being made",
     "Writing": "Being written",
@@ -134,6 +140,13 @@ REASONS: dict[str, str] = {
     "ChartMadeInvalidObject": "A chart made something that Kubernetes does not take",
     "RedisUnreachable": "Redis does not answer; will be tried again",
     "RedisRefused": "Redis refuses its password",
+    "RedisTlsFailed": "Redis and the platform do not agree on TLS",
+    "RedisTlsNotServed": "Its Kubernetes is too old for a Redis with TLS",
+    "RedisSecretMissing": "The credentials of the external Redis are not there",
+    "RedisReadOnly": "The external Redis takes no writes at this address",
+    "RedisMayEvict": "The external Redis drops keys when it is full",
+    "RedisUsersForbidden": "The external Redis does not let the platform manage users",
+    "StoreChanged": "Its profile keeps the state of Ray heads elsewhere than it runs",
     "HelmBusy": "Another helm is at it; will be tried again",
     "HelmFailed": "Helm failed; will be tried again",
     "TeamMissing": "The team does not exist",

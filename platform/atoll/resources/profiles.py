@@ -1,9 +1,11 @@
 """Profile: an admin-made, tested set of versions and defaults that a team may choose."""
 
-from typing import ClassVar, Literal
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from atoll.domain.gcs_store import REDIS_ADDRESS, split_address
 from atoll.domain.quantities import Quantity
 from atoll.resources.meta import Model, Resource
 
@@ -59,6 +61,56 @@ class RayPart(Model):
     image: str = "docker.io/rayproject/ray"
 
 
+class ExternalRedis(Model):
+    """A Redis that somebody else runs. Its password is in a Secret, never here."""
+
+    address: str = Field(description="host:port")
+    tls: bool = Field(False, description="Whether it speaks TLS; needs ca.crt in the Secret")
+    secret: str = Field(
+        description="Secret of the platform's namespace: password, username (none: default), and ca.crt "
+        "with tls"
+    )
+    users: Literal["each", "one"] = Field(
+        "each",
+        description="each: every Ray workload gets a user of its own, so ours must be allowed to manage "
+        "users; one: all use the Secret's user, and nothing keeps them from one another's keys",
+    )
+    networks: list[str] = Field(
+        default_factory=list,
+        description="Address blocks where it answers; may be left out when address is an IP address",
+    )
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        host, _ = split_address(self.address)
+        for block in self.networks:
+            ip_network(block)
+        if not self.networks and _ip(host) is None:
+            raise ValueError(
+                f"networks is empty and {host!r} is a name: list the address blocks where it answers, as "
+                "10.0.8.0/24, for the network policy of Ray heads knows no names"
+            )
+        return self
+
+    @property
+    def blocks(self) -> list[str]:
+        """Address blocks where it answers."""
+        address = _ip(split_address(self.address)[0])
+        return self.networks or [str(ip_network(address))] if address else self.networks
+
+    @property
+    def ray_address(self) -> str:
+        """As Ray takes it."""
+        return f"rediss://{self.address}" if self.tls else self.address
+
+
+def _ip(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
 class RedisPart(Model):
     """The store of the fault-tolerant GCS."""
 
@@ -69,6 +121,19 @@ class RedisPart(Model):
     )
     memory: Quantity = "128Mi"
     storage: Quantity = "1Gi"
+    external: ExternalRedis | None = Field(
+        None, description="A Redis that is there already, instead of one per virtual cluster"
+    )
+
+    @property
+    def ray_address(self) -> str:
+        """What Ray heads connect to."""
+        return self.external.ray_address if self.external else REDIS_ADDRESS
+
+    @property
+    def place(self) -> str:
+        """Where the state is kept, in a word: `own`, or the external address."""
+        return self.external.address if self.external else "own"
 
 
 class ProfileSpec(Model):

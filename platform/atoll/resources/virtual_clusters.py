@@ -40,6 +40,9 @@ class VirtualClusterSpec(Model):
         description="What it may hold on the host; taken from the team's quota",
     )
     ray_clusters: list[RayClusterSpec] = Field(default_factory=list)
+    redis_password_version: int = Field(
+        0, ge=0, description="Raise it to have the password of its Redis made anew"
+    )
     values: dict[str, Any] = Field(
         default_factory=dict,
         description="Extra values of the vcluster chart; those the open build ignores are refused",
@@ -72,6 +75,10 @@ class VirtualClusterStatus(Model):
     nodes: list[str] = Field(default_factory=list)
     kubernetes_version: str | None = None
     scheduler: str | None = Field(None, description="The gang scheduler it was let in with")
+    gcs_store: str | None = Field(
+        None,
+        description="Where its Ray heads keep their state: own, or an external Redis's address",
+    )
     used: dict[str, Quantity] = Field(
         default_factory=dict, description="What the team's own objects hold on the host"
     )

@@ -1,5 +1,6 @@
 """Metrics of the worker and the follower, for Prometheus."""
 
+import contextlib
 from collections.abc import Mapping
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -29,6 +30,22 @@ QUOTA_RESERVED = Gauge(
 QUOTA_USED = Gauge("atoll_quota_used", "Held on the host by what runs", _QUOTA_LABELS)
 UNCONVERGED = Gauge(
     "atoll_unconverged_virtual_clusters", "Virtual clusters that are not as asked for"
+)
+
+
+_STORE_LABELS = ["virtual_cluster", "pod"]
+STORE_UP = Gauge("atoll_redis_up", "Whether a Redis of Ray heads answers (1 or 0)", _STORE_LABELS)
+STORE_MEMORY = Gauge("atoll_redis_memory_bytes", "Memory that its data takes", _STORE_LABELS)
+STORE_LIMIT = Gauge(
+    "atoll_redis_memory_limit_bytes", "Memory at which it refuses writes; 0: none", _STORE_LABELS
+)
+STORE_CLIENTS = Gauge("atoll_redis_clients", "Its open connections", _STORE_LABELS)
+STORE_KEYS = Gauge("atoll_redis_keys", "Its keys", _STORE_LABELS)
+STORE_PRIMARY = Gauge("atoll_redis_primary", "Whether it takes writes (1 or 0)", _STORE_LABELS)
+STORE_KEPT = Gauge(
+    "atoll_redis_append_only_ok",
+    "Whether its append-only file is on and was written well last (1 or 0)",
+    _STORE_LABELS,
 )
 
 
@@ -99,6 +116,34 @@ def quotas(amounts: Mapping[tuple[str, str, str, str], float]) -> None:
         _QUOTAS[what].labels(*labels).set(amount)
     _told.clear()
     _told.update(amounts)
+
+
+_STORES = {
+    "memory": STORE_MEMORY, "limit": STORE_LIMIT, "clients": STORE_CLIENTS, "keys": STORE_KEYS,
+    "primary": STORE_PRIMARY, "kept": STORE_KEPT,
+}  # fmt: skip
+_stores_told: set[tuple[str, str]] = set()
+
+
+def stores(figures: Mapping[tuple[str, str], Mapping[str, float] | None]) -> None:
+    """(virtual cluster, pod) -> what its Redis says, None for a silent one: all there are now.
+
+    A silent one has no figures but that it is down; one that is gone goes off the page.
+    """
+    for labels in _stores_told - set(figures):
+        STORE_UP.remove(*labels)
+    for labels in _stores_told:
+        if figures.get(labels) is None:
+            for gauge in _STORES.values():
+                with contextlib.suppress(KeyError):
+                    gauge.remove(*labels)
+    for labels, told in figures.items():
+        STORE_UP.labels(*labels).set(told is not None)
+        if told is not None:
+            for name, gauge in _STORES.items():
+                gauge.labels(*labels).set(told[name])
+    _stores_told.clear()
+    _stores_told.update(figures)
 
 
 def serve(settings: Settings, process: str) -> None:

@@ -71,3 +71,22 @@ async def test_the_head_keeps_its_state_under_its_own_user(host: Cluster) -> Non
         await host.patch(VIRTUAL_CLUSTER, "kept", {"spec": {"quota": {"cpu": "3"}}})
         await until(host, "kept", ready)
         assert value(own, "username") in await client.acl_users()
+
+
+async def test_a_new_administrators_password_comes_without_a_restart(host: Cluster) -> None:
+    before = value(await host.get(SECRET, "redis", "vc-kept"), "password")
+    async with await redis(host, None, before) as client:
+        started = (await client.info("server"))["run_id"]
+    await host.patch(VIRTUAL_CLUSTER, "kept", {"spec": {"redisPasswordVersion": 1}})
+    await until(host, "kept", ready)
+    secret = await host.get(SECRET, "redis", "vc-kept")
+    assert set(secret["data"]) == {"password", "previous"}
+    assert value(secret, "previous") == before
+    assert value(secret, "password") != before
+    for password in (before, value(secret, "password")):
+        async with await redis(host, None, password) as client:
+            assert (await client.info("server"))["run_id"] == started
+    vc = await host.get(VIRTUAL_CLUSTER, "kept")
+    told = {c["type"]: c for c in vc["status"]["conditions"]}["RedisPasswordReady"]
+    assert "the old one is taken until" in told["message"]
+    assert value(secret, "password") not in str(vc)

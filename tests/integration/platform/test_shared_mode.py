@@ -26,7 +26,7 @@ from atoll.errors import ForbiddenError, InvalidError
 from atoll.resources.virtual_clusters import VirtualClusterSpec
 from atoll.settings import Settings
 from atoll_worker.adapters.helm import HelmReleases
-from atoll_worker.adapters.redis_store import RedisStore
+from atoll_worker.adapters.redis_store import RedisStores
 from atoll_worker.reconcile.runner import Runner
 from atoll_worker.reconcile.steps import all_steps
 from builders.sandbox_site import Site, ready, until
@@ -357,7 +357,7 @@ def runner(pools: Site, host: Cluster) -> Runner:
     """A worker's look, without the worker."""
     settings = Settings(kubeconfig=pools.kubeconfig, reach="kubeconfig", charts=pools.charts)
     releases = HelmReleases(str(pools.helm), pools.charts)
-    return Runner(host, settings, releases, RedisStore, all_steps())
+    return Runner(host, settings, releases, RedisStores(), all_steps())
 
 
 async def converged(worker: Runner) -> bool:

@@ -29,7 +29,7 @@ from atoll.cluster.kinds import (
 from atoll.contract.virtual_clusters import VirtualClusterCreate
 from atoll.settings import Settings
 from atoll_worker.adapters.helm import HelmReleases
-from atoll_worker.adapters.redis_store import RedisStore
+from atoll_worker.adapters.redis_store import RedisStores
 from atoll_worker.reconcile.runner import Runner
 from atoll_worker.reconcile.steps import all_steps
 from builders.sandbox_site import Site, children, ready, until
@@ -97,7 +97,7 @@ async def test_kubectl_apply_is_enough_and_a_second_look_writes_nothing(
     before = await settled(cluster, "vc-applied")
     settings = Settings(kubeconfig=site.kubeconfig, reach="kubeconfig", charts=site.charts)
     releases = HelmReleases(str(site.helm), site.charts)
-    runner = Runner(cluster, settings, releases, RedisStore, all_steps())
+    runner = Runner(cluster, settings, releases, RedisStores(), all_steps())
     assert [await runner.look("applied") for _ in range(2)] == ["converged", "converged"]
     assert await revisions(cluster, "vc-applied") == before
 

@@ -15,7 +15,7 @@ from atoll.resources.meta import Metadata
 from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterSpec
 from atoll.settings import Settings
 from atoll_worker.adapters.helm import HelmReleases
-from atoll_worker.adapters.redis_store import RedisStore
+from atoll_worker.adapters.redis_store import RedisStores
 from atoll_worker.reconcile.engine import StepRun, remove_step, run_step
 from atoll_worker.reconcile.outcome import Done, Failed, Wait
 from atoll_worker.reconcile.scope import Scope
@@ -37,7 +37,7 @@ class Host:
         async with Scope(
             vc=VirtualCluster(metadata=Metadata(name=VC), spec=spec), team=None, profile=None,
             host=self.cluster, settings=self.settings, releases=HelmReleases(self.settings.helm, None),
-            open_store=RedisStore, host_kubeconfig=None,
+            stores=RedisStores(), host_kubeconfig=None,
         ) as scope:  # fmt: skip
             return await (remove_step if deleting else run_step)(Nodes(), scope)
 

@@ -126,6 +126,17 @@ def test_steps_that_were_over_before_stay_unsaid(api: FakeApi, cli: Run) -> None
     assert api.bodies("PATCH") == [{"spec": {"quota": {"cpu": "2"}}}]
 
 
+def test_a_new_password_of_redis_is_the_next_version_and_nothing_else(
+    api: FakeApi, cli: Run
+) -> None:
+    before = virtual_cluster("lab", "Ready", [NAMESPACE])
+    before["spec"]["redisPasswordVersion"] = 3
+    api.when("GET", "virtual-clusters/lab", before)
+    api.when("PATCH", "virtual-clusters/lab", before)
+    assert cli("vc", "update", "lab", "--new-redis-password", "--no-wait").code == 0
+    assert api.bodies("PATCH") == [{"spec": {"redisPasswordVersion": 4}}]
+
+
 def test_an_operation_is_asked_about_even_without_events(api: FakeApi, cli: Run) -> None:
     api.when("GET", STREAM, lambda _: events(": alive\n\n"))
     api.when("GET", OPERATION, operation("lab", "succeeded"))

@@ -89,7 +89,7 @@ def test_deletion_goes_backwards_through_the_steps_it_has_come_to() -> None:
     vc = read(
         {"phase": "Deleting", "observedGeneration": 1, "steps": steps}, deletingSince=ago(9, NOW)
     )
-    assert state_of(vc, NOW).text == "Removing admission policies, step 3 of 14"
+    assert state_of(vc, NOW).text == "Removing admission policies, step 3 of 15"
     rows = timeline_of(vc, NOW).rows
     assert [r.title for r in rows] == [
         "Stopping the probe", "Stopping Ray clusters", "Removing admission policies",

@@ -11,7 +11,7 @@ from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
 from atoll_worker.reconcile.outcome import Done, Failed, Wait
-from atoll_worker.reconcile.ports import OpenStore, Releases
+from atoll_worker.reconcile.ports import Releases, Stores
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.steps.admission import Admission
 
@@ -33,7 +33,7 @@ def scope(scheduler: str, allowed: list[str], present: str | None = None, **spec
         team=Team.model_validate({"metadata": {"name": "blue"}, "spec": {"schedulers": allowed}}),
         profile=Profile.model_validate({"metadata": {"name": "p"}, "spec": profile}),
         host=cast(Cluster, None), settings=Settings(), releases=cast(Releases, None),
-        open_store=cast(OpenStore, None), host_kubeconfig=None,
+        stores=cast(Stores, None), host_kubeconfig=None,
     )  # fmt: skip
 
 
@@ -53,7 +53,10 @@ def test_it_keeps_the_one_it_was_let_in_with(allowed: list[str]) -> None:
     asked = scope("yunikorn", allowed)
     assert isinstance(Admission().judge(asked, RESERVED), Done)
     assert Admission().facts(asked, NOTHING) == {}  # nothing reserved, nothing decided
-    assert Admission().facts(asked, RESERVED) == {"scheduler": "yunikorn"}
+    assert Admission().facts(asked, RESERVED) == {
+        "scheduler": "yunikorn",
+        "gcs_store": "own",
+    }
     later = scope("yunikorn", ["volcano"], present="yunikorn")
     assert isinstance(Admission().judge(later, RESERVED), Done)
 
@@ -98,3 +101,25 @@ def test_what_is_held_anywhere_is_given_back_first() -> None:
     assert isinstance(Admission().removed(scope("volcano", []), half), Wait)
     assert Admission().remove_plan(scope("volcano", []), NOTHING) == []
     assert isinstance(Admission().removed(scope("volcano", []), NOTHING), Done)
+
+
+EXTERNAL = {"address": "10.0.8.1:6379", "secret": "theirs"}
+
+
+@pytest.mark.parametrize(
+    ("kept", "wanted", "told"),
+    [("own", EXTERNAL, "10.0.8.1:6379"), ("10.0.8.1:6379", None, "a Redis of its own")],
+)
+def test_it_keeps_the_store_it_was_let_in_with(kept: str, wanted: object, told: str) -> None:
+    asked = scope("volcano", [])
+    assert asked.profile
+    redis = asked.profile.spec.redis.model_validate({"external": wanted})
+    asked.profile.spec.redis = redis
+    assert isinstance(Admission().judge(asked, RESERVED), Done)
+    assert Admission().facts(asked, RESERVED)["gcs_store"] == redis.place
+    asked.vc.status.gcs_store = kept
+    outcome = Admission().judge(asked, RESERVED)
+    assert isinstance(outcome, Failed)
+    assert (outcome.reason, outcome.who) == ("StoreChanged", "team owner")
+    assert told in outcome.message
+    assert Admission().plan(asked, NOTHING) == []

@@ -1,22 +1,25 @@
 """What the step would change, for each way the world can be."""
 
+import base64
 from dataclasses import replace
 from typing import Any, cast
 
+from atoll.cluster.kinds import SECRET
 from atoll.domain.gcs_store import StoreUser, acl_file, password_hash
 from atoll_worker.reconcile.outcome import (
     Change,
     Done,
     DropKeys,
+    ForgetStore,
     MarkOrphans,
     Put,
     PutStoreUsers,
     Remove,
     Wait,
 )
-from atoll_worker.reconcile.ports import KnownUsers
+from atoll_worker.reconcile.ports import External, KnownUsers
 from atoll_worker.reconcile.scope import Scope
-from atoll_worker.reconcile.steps.gcs_users import GRACE_SECONDS, GcsUsers, Seen
+from atoll_worker.reconcile.steps.gcs_users import GRACE_SECONDS, GcsUsers, Seen, _names_former
 
 PLACE = ("ray", "raycluster-a-redis")
 USER = StoreUser("ray/raycluster-a-redis", password_hash("pw"), frozenset({"u1"}))
@@ -101,6 +104,59 @@ def test_keys_without_an_owner_are_kept_for_a_while() -> None:
 
 def test_keys_of_the_living_are_never_dropped() -> None:
     assert plan(orphans={"u1": 0.0}) == [MarkOrphans({}, ("u1",))]
+
+
+THEIRS = External(
+    "redis.example.org:6380", "redis.example.org", 6380, "theirs", "atoll", "PEM",
+    "atoll-system/theirs", each=True, installation="here", member="x.u-x",
+)  # fmt: skip
+
+
+def in_theirs(external: External, **other: Any) -> list[Change]:
+    """The plan for a workload without a Secret, or with what is said, in an external Redis."""
+    so: dict[str, Any] = {"stored": {}, "credentials": {}, "live": (KnownUsers(False, {}),)}
+    return plan(**so | {"external": external} | other)
+
+
+def data_of(change: Change) -> dict[str, str]:
+    assert isinstance(change, Put)
+    data: dict[str, str] = change.manifest["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def test_in_an_external_redis_users_bear_the_virtual_clusters_name() -> None:
+    users, secret = in_theirs(THEIRS)
+    assert isinstance(users, PutStoreUsers)
+    assert users.users[0].name == "x.u-x/ray/raycluster-a-redis"
+    told = data_of(secret)
+    assert told["username"] == users.users[0].name
+    assert password_hash(told["password"]) == users.users[0].password_hash
+    assert told["ca.crt"] == "PEM"
+
+
+def test_without_users_of_their_own_all_get_the_one_and_follow_its_password() -> None:
+    one = replace(THEIRS, each=False, authority=None)
+    users, secret = in_theirs(one, credentials={PLACE: "of-yesterday"})
+    assert isinstance(users, PutStoreUsers)
+    assert data_of(secret) == {"username": "atoll", "password": "theirs"}
+
+
+def test_a_changed_authority_is_handed_on_and_what_gone_ones_left_is_removed() -> None:
+    known = StoreUser("x.u-x/ray/raycluster-a-redis", password_hash("pw"), frozenset({"u1"}))
+    so = {"credentials": {PLACE: "pw"}, "live": (KnownUsers(False, {known.name: known}),)}
+    assert in_theirs(THEIRS, **so) == []
+    secret, forget = in_theirs(THEIRS, outdated=frozenset({PLACE}), left=("gone.u",), **so)
+    assert data_of(secret)["ca.crt"] == "PEM"
+    assert forget == ForgetStore("gone.u")
+
+
+def test_the_secret_of_earlier_versions_goes_when_nobody_names_it() -> None:
+    assert plan(former=True) == [Remove(SECRET, "redis", "ray", inside=True)]
+    reference = {"valueFrom": {"secretKeyRef": {"name": "redis", "key": "password"}}}
+    old = {"gcsFaultToleranceOptions": {"redisPassword": reference}}
+    for namespace, spec, names in (("ray", old, True), ("lab", old, False), ("ray", {}, False)):
+        cluster = {"metadata": {"name": "a", "namespace": namespace}, "spec": spec}
+        assert _names_former(cluster) is names
 
 
 def test_nothing_is_dropped_while_ray_clusters_cannot_be_listed() -> None:

@@ -1,59 +1,66 @@
 """The Redis of a virtual cluster, by the Redis protocol."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
-from atoll.domain.gcs_store import StoreUser, key_owner, parse_acl
+from atoll.domain.gcs_store import (
+    StoreFigures,
+    StoreUser,
+    figures_of,
+    key_owner,
+    parse_acl,
+    password_hash,
+)
 from atoll.errors import TemporaryError
-from atoll_worker.reconcile.ports import Instance, KnownUsers
+from atoll_worker.adapters.external_store import ExternalRedisStore
+from atoll_worker.adapters.redis_connection import Login, connected
+from atoll_worker.reconcile.ports import Administrator, External, Instance, KnownUsers
 
 log = structlog.get_logger()
-_SECONDS = 3.0
 _ORPHANS = "ATOLL:ORPHANS"
 """Storage namespaces without a RayCluster -> Unix time of when we first saw them so."""
 _BATCH = 500
+_MONITORED = "gcs"
+"""What helm/tenant's Sentinels call the primary they watch."""
+
+
+async def _speaks(client: "Redis", instance: Instance) -> str | None:
+    """Hash of the password it uses itself. A Sentinel tells only the one towards other Sentinels, which
+    `RedisStore.speak` sets last.
+    """
+    if instance.sentinel:
+        send: Any = client.execute_command
+        told = await send("SENTINEL", "CONFIG", "GET", "sentinel-pass")
+        used = dict(zip(told[::2], told[1::2], strict=True)) if isinstance(told, list) else told
+        password = used.get("sentinel-pass")
+    else:
+        password = (await client.config_get("masterauth")).get("masterauth")
+    return password_hash(str(password)) if password else None
+
+
+async def _speak(client: "Redis", instance: Instance, password: str) -> None:
+    if not instance.sentinel:
+        await client.config_set("masterauth", password)
+        return
+    send: Any = client.execute_command
+    await send("SENTINEL", "SET", _MONITORED, "auth-pass", password)
+    await send("SENTINEL", "CONFIG", "SET", "sentinel-pass", password)
 
 
 class RedisStore:
-    """Port GcsStore: speaks to every instance with the administrator's password."""
+    """Port AdminStore: speaks to every instance with the administrator's password."""
 
     def __init__(self, instances: Sequence[Instance], password: str) -> None:
-        self._instances, self._password = tuple(instances), password
+        self._instances, self._login = tuple(instances), Login(password)
 
     @asynccontextmanager
     async def _open(self, instance: Instance) -> AsyncIterator[Redis]:
-        """A connection; every trouble becomes a TemporaryError that names its cause."""
-        client = Redis(
-            host=instance.host,
-            port=instance.port,
-            password=self._password,
-            socket_connect_timeout=_SECONDS,
-            socket_timeout=_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
-        try:
+        async with connected(instance, self._login) as client:
             yield client
-        except (AuthenticationError, NoPermissionError) as error:
-            raise TemporaryError(
-                f"Redis {instance.name} refuses the password of Secret redis: {error}",
-                reason="RedisRefused",
-                delay=10,
-            ) from error
-        except (RedisError, OSError, TimeoutError) as error:
-            raise TemporaryError(
-                f"Redis {instance.name} does not answer: {type(error).__name__}: {error}",
-                reason="RedisUnreachable",
-            ) from error
-        finally:
-            await client.aclose()
 
     @contextmanager
     def _one_may_be_silent(self, instance: Instance) -> Iterator[None]:
@@ -86,6 +93,36 @@ class RedisStore:
                 leads = role[0] == "master" and (len(self._instances) == 1 or bool(role[2]))
         return leads
 
+    async def administrators(self) -> list[Administrator]:
+        """Whom every instance takes for the administrator, and as whom it speaks itself."""
+        return [await self._administrator(instance) for instance in self._instances]
+
+    async def _administrator(self, instance: Instance) -> Administrator:
+        found = Administrator(instance.name, frozenset(), None, silent=True)
+        with self._one_may_be_silent(instance):
+            async with self._open(instance) as client:
+                lines = [str(line).split() for line in await client.acl_list()]
+                (default,) = (words for words in lines if words[1] == "default")
+                hashes = frozenset(word[1:] for word in default if word.startswith("#"))
+                found = Administrator(instance.name, hashes, await _speaks(client, instance))
+        return found
+
+    async def admit(self, passwords: Sequence[str]) -> None:
+        """Open connections stay."""
+        rules = ("resetpass", *(f"#{password_hash(password)}" for password in passwords))
+        for instance in self._instances:
+            with self._one_may_be_silent(instance):
+                async with self._open(instance) as client:
+                    send: Any = client.execute_command
+                    await send("ACL", "SETUSER", "default", *rules)
+
+    async def speak(self, password: str) -> None:
+        """Replicas to their primary, Sentinels to Redis and to one another."""
+        for instance in self._instances:
+            with self._one_may_be_silent(instance):
+                async with self._open(instance) as client:
+                    await _speak(client, instance, password)
+
     async def users(self) -> list[KnownUsers]:
         """The users that each instance knows, but for the administrator."""
         found = []
@@ -109,6 +146,18 @@ class RedisStore:
                         await send("ACL", "SETUSER", user.name, *rules)
                     if gone:
                         await client.acl_deluser(*gone)
+
+    async def figures(self) -> dict[str, StoreFigures | None]:
+        """Pod -> what it says of itself; None for one that does not answer. Sentinels are left out."""
+        found: dict[str, StoreFigures | None] = {}
+        for instance in self._instances:
+            if instance.sentinel:
+                continue
+            found[instance.name] = None
+            with suppress(TemporaryError):
+                async with self._open(instance) as client:
+                    found[instance.name] = figures_of(await client.info("everything"))
+        return found
 
     async def key_owners(self) -> frozenset[str]:
         """Every storage namespace that has keys."""
@@ -139,3 +188,15 @@ class RedisStore:
                     removed += await client.unlink(key)
             await client.hdel(_ORPHANS, *gone)
         return removed
+
+
+class RedisStores:
+    """Port Stores."""
+
+    def own(self, instances: Sequence[Instance], password: str) -> RedisStore:
+        """The Redis of a virtual cluster."""
+        return RedisStore(instances, password)
+
+    def external(self, external: External) -> ExternalRedisStore:
+        """Somebody else's."""
+        return ExternalRedisStore(external)

@@ -14,9 +14,11 @@ from atoll.domain.names import (
     LABEL_VIRTUAL_CLUSTER,
 )
 from atoll_worker.reconcile.outcome import (
+    AdmitPasswords,
     Change,
     DropKeys,
     Evict,
+    ForgetStore,
     Install,
     InstallForAll,
     MarkOrphans,
@@ -26,6 +28,7 @@ from atoll_worker.reconcile.outcome import (
     PutStoreUsers,
     Remove,
     Reserve,
+    SpeakPassword,
     Uninstall,
 )
 from atoll_worker.reconcile.scope import Scope
@@ -48,6 +51,10 @@ async def carry_out(change: Change, scope: Scope) -> None:
             await _mint(change, scope)
         case PutStoreUsers() | MarkOrphans() | DropKeys():
             await _in_store(change, scope)
+        case AdmitPasswords() | SpeakPassword():
+            await _in_own_store(change, scope)
+        case ForgetStore(member):
+            await (await scope.external_store()).forget(member)
 
 
 async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None:
@@ -75,6 +82,15 @@ async def _in_store(change: PutStoreUsers | MarkOrphans | DropKeys, scope: Scope
             await store.mark_orphans(marked, found_again)
         case DropKeys(storage_namespaces):
             await store.drop_keys(storage_namespaces)
+
+
+async def _in_own_store(change: AdmitPasswords | SpeakPassword, scope: Scope) -> None:
+    store = await scope.own_store()
+    match change:
+        case AdmitPasswords(passwords):
+            await store.admit(passwords)
+        case SpeakPassword(password):
+            await store.speak(password)
 
 
 async def _release(change: Install | Uninstall, scope: Scope) -> None:

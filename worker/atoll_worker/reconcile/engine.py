@@ -81,7 +81,7 @@ def failure(error: Exception) -> Failed | Wait:
         case PermanentError():
             return Failed(error.reason, error.detail, permanent=True, who=error.who)
         case TemporaryError():
-            return Failed(error.reason, error.detail, delay=error.delay)
+            return Failed(error.reason, error.detail, who=error.who, delay=error.delay)
         case QuotaExceededError():
             return Failed("QuotaExceeded", error.detail, permanent=True, who="admin")
         case BrokenTreeError():

@@ -24,15 +24,17 @@ _SPECS = {
 }
 
 
-def gcs_policy_manifests(labels: dict[str, str], *, mutate: bool) -> list[Object]:
+def gcs_policy_manifests(
+    labels: dict[str, str], *, mutate: bool, address: str = REDIS_ADDRESS
+) -> list[Object]:
     """The policies and their bindings.
 
     With `mutate` (Kubernetes serves MutatingAdmissionPolicy as v1) RayClusters get the lines, so RayJobs
     and RayServices need none of their own: KubeRay makes RayClusters for them. Without it all three
-    must bring them, and are refused with the very lines.
+    must bring them, and are refused with the very lines. `address` is the Redis they must name.
     """
     made = [
-        _object("ValidatingAdmissionPolicy", labels, _validating(mutate)),
+        _object("ValidatingAdmissionPolicy", labels, _validating(mutate, address)),
         _object(
             "ValidatingAdmissionPolicyBinding",
             labels,
@@ -41,7 +43,7 @@ def gcs_policy_manifests(labels: dict[str, str], *, mutate: bool) -> list[Object
     ]
     if mutate:
         made += [
-            _object("MutatingAdmissionPolicy", labels, _mutating()),
+            _object("MutatingAdmissionPolicy", labels, _mutating(address)),
             _object("MutatingAdmissionPolicyBinding", labels, {"policyName": _NAME}),
         ]
     return made
@@ -74,10 +76,10 @@ def _options(item: str) -> str:
     )
 
 
-def _validating(mutate: bool) -> dict[str, Any]:
+def _validating(mutate: bool, address: str) -> dict[str, Any]:
     reference = "?valueFrom.?secretKeyRef"
     ours = (
-        f"variables.given.?redisAddress.orValue('') == '{REDIS_ADDRESS}' && "
+        f"variables.given.?redisAddress.orValue('') == '{address}' && "
         f"variables.given.?redisUsername.{reference}.?name.orValue('') == variables.secret && "
         f"variables.given.?redisUsername.{reference}.?key.orValue('') == 'username' && "
         f"variables.given.?redisPassword.{reference}.?name.orValue('') == variables.secret && "
@@ -114,14 +116,14 @@ def _validating(mutate: bool) -> dict[str, Any]:
                 "expression": "variables.unchanged || "
                 f"(!variables.present ? (variables.off || {missing}) : "
                 "(variables.own || variables.ours))",
-                "messageExpression": _message(),
+                "messageExpression": _message(address),
                 "reason": "Forbidden",
             }
         ],
     }  # fmt: skip
 
 
-def _message() -> str:
+def _message(address: str) -> str:
     """The lines to add, in one line as YAML has them; where they go depends on the kind."""
     where = (
         "object.kind == 'RayCluster' ? 'spec' : "
@@ -130,18 +132,18 @@ def _message() -> str:
     reference = "{valueFrom: {secretKeyRef: {name: ' + variables.secret + ', key: "
     return (
         f"'Set ' + ({where}) + '.gcsFaultToleranceOptions to "
-        f'{{redisAddress: "{REDIS_ADDRESS}", redisUsername: {reference}username}}}}}}, '
+        f'{{redisAddress: "{address}", redisUsername: {reference}username}}}}}}, '
         f"redisPassword: {reference}password}}}}}}}}: the head keeps its state in Redis. "
         f"To do without, leave the options out and set the label {OFF_LABEL} to off.'"
     )
 
 
-def _mutating() -> dict[str, Any]:
+def _mutating(address: str) -> dict[str, Any]:
     def part(field: str) -> str:
         return f'dyn({{"valueFrom": {{"secretKeyRef": {{"name": variables.secret, "key": "{field}"}}}}}})'
 
     value = (
-        f'{{"redisAddress": dyn("{REDIS_ADDRESS}"), "redisUsername": {part("username")}, '
+        f'{{"redisAddress": dyn("{address}"), "redisUsername": {part("username")}, '
         f'"redisPassword": {part("password")}}}'
     )
     patch = f'[JSONPatch{{op: "add", path: "/spec/gcsFaultToleranceOptions", value: {value}}}]'

@@ -1,6 +1,6 @@
 """What came of a step: done, wait, or failed. Steps never raise for what they expect."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from atoll.cluster.kinds import Kind
@@ -156,8 +156,29 @@ class DropKeys:
     storage_namespaces: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ForgetStore:
+    """Remove users and keys of a virtual cluster from an external Redis (see `ports.External.member`)."""
+
+    member: str
+
+
+@dataclass(frozen=True)
+class AdmitPasswords:
+    """Let exactly these be the passwords of the administrator of the virtual cluster's own Redis."""
+
+    passwords: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SpeakPassword:
+    """Let its Redis processes use this password towards one another."""
+
+    password: str = field(repr=False)
+
+
 Change = (
     Put | Patch | Remove | Evict | Install | InstallForAll | Uninstall | Reserve | Mint
-    | PutStoreUsers | MarkOrphans | DropKeys
+    | PutStoreUsers | MarkOrphans | DropKeys | ForgetStore | AdmitPasswords | SpeakPassword
 )  # fmt: skip
 """Everything a step can ask for. Plans are lists of these, so a plan can be shown before it is done."""

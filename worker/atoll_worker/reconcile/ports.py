@@ -1,13 +1,13 @@
 """What the reconciler needs of the outside world beyond the Kubernetes API."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from atoll.cluster.client import Cluster
 from atoll.cluster.kinds import Kind
-from atoll.domain.gcs_store import StoreUser
+from atoll.domain.gcs_store import StoreFigures, StoreUser
 from atoll.resources.profiles import Chart
 
 
@@ -84,6 +84,20 @@ class KnownUsers:
         return self.users.get(user.name) == wanted
 
 
+@dataclass(frozen=True)
+class Administrator:
+    """What one instance takes for the administrator's passwords (SHA-256, hex), and what it says
+    itself to the others.
+    """
+
+    name: str
+    hashes: frozenset[str]
+    speaks: str | None
+    """Hash of the password it uses towards other instances; None when it cannot be told or has none."""
+    silent: bool = False
+    """It does not answer, so the rest is not known."""
+
+
 class GcsStore(Protocol):
     """The Redis that keeps the state of a virtual cluster's Ray heads.
 
@@ -96,8 +110,11 @@ class GcsStore(Protocol):
     async def put_users(self, users: Sequence[StoreUser], gone: Sequence[str]) -> None:
         """Make users so, and end others with their connections, on every instance."""
 
+    async def figures(self) -> dict[str, StoreFigures | None]:
+        """Pod -> what it says of itself; None for one that does not answer. Never raises for that."""
+
     async def key_owners(self) -> frozenset[str]:
-        """Every storage namespace that has keys."""
+        """Every storage namespace of this virtual cluster that has keys."""
 
     async def orphans(self) -> dict[str, float]:
         """Storage namespaces marked as without a RayCluster, and since when (Unix seconds)."""
@@ -109,5 +126,65 @@ class GcsStore(Protocol):
         """Remove the keys of storage namespaces; how many there were."""
 
 
-OpenStore = Callable[[Sequence[Instance], str], GcsStore]
-"""Makes a GcsStore of its instances and the administrator's password; connects to nothing yet."""
+class AdminStore(GcsStore, Protocol):
+    """A Redis of our own, whose administrator's password we make."""
+
+    async def administrators(self) -> list[Administrator]:
+        """What every instance says; the only one there is raises when it is silent."""
+
+    async def admit(self, passwords: Sequence[str]) -> None:
+        """Let exactly these passwords be the administrator's, on every instance that answers."""
+
+    async def speak(self, password: str) -> None:
+        """Use this password from each instance to the others, on every instance that answers."""
+
+
+@dataclass(frozen=True)
+class External:
+    """A Redis that somebody else runs, as one virtual cluster uses it.
+
+    Others may use it too, other installations as well: whatever we keep there bears `installation` and
+    `member`, the virtual cluster's name and UID.
+    """
+
+    address: str
+    host: str
+    port: int
+    password: str = field(repr=False)
+    username: str | None
+    authority: str | None
+    """Whom to believe under TLS (PEM); None: no TLS."""
+    secret: str
+    """Where the password stands, as `namespace/name`."""
+    each: bool
+    """Whether every Ray workload gets a user of its own."""
+    installation: str
+    member: str
+
+    @property
+    def user_prefix(self) -> str:
+        """How the names of this virtual cluster's users begin."""
+        return f"{self.member}/"
+
+
+class ExternalStore(GcsStore, Protocol):
+    """An external Redis. Its methods speak of one virtual cluster's users and keys alone."""
+
+    async def check(self) -> None:
+        """Raises TemporaryError or PermanentError, in words, when it cannot keep the state of Ray heads."""
+
+    async def members(self) -> frozenset[str]:
+        """The virtual clusters of this installation that have something there."""
+
+    async def forget(self, member: str) -> None:
+        """Remove the users and keys of one of them."""
+
+
+class Stores(Protocol):
+    """Opens stores; connects to nothing yet."""
+
+    def own(self, instances: Sequence[Instance], password: str) -> AdminStore:
+        """The Redis of a virtual cluster, by all its instances and the administrator's password."""
+
+    def external(self, external: External) -> ExternalStore:
+        """Somebody else's."""

@@ -31,7 +31,7 @@ from atoll.telemetry import worker_metrics as metrics
 from atoll_worker.reconcile import unreadable
 from atoll_worker.reconcile.engine import Engine, PassResult
 from atoll_worker.reconcile.events import write_events, write_warning
-from atoll_worker.reconcile.ports import OpenStore, Releases
+from atoll_worker.reconcile.ports import Releases, Stores
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.status import differs, next_status
 from atoll_worker.reconcile.step import Step
@@ -48,13 +48,13 @@ class Runner:
         host: Cluster,
         settings: Settings,
         releases: Releases,
-        open_store: OpenStore,
+        stores: Stores,
         steps: Sequence[Step],
         version: str = __version__,
     ) -> None:
         """`version` is that of this worker; what a newer one has written is left alone."""
         self._host, self._settings, self._releases = host, settings, releases
-        self._open_store = open_store
+        self._stores = stores
         self._engine, self._version = Engine(steps), version
 
     async def look(self, name: str) -> str:
@@ -130,7 +130,7 @@ class Runner:
             host=self._host,
             settings=self._settings,
             releases=self._releases,
-            open_store=self._open_store,
+            stores=self._stores,
             host_kubeconfig=self._settings.kubeconfig,
             fence=fence,
             dry=dry,

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,21 +11,23 @@ from typing import Any, Self
 import yaml
 
 from atoll.cluster.client import Cluster, Object
-from atoll.cluster.kinds import POD, SECRET, SERVICE
+from atoll.cluster.kinds import SECRET, SERVICE
 from atoll.domain import names
 from atoll.domain.queue_shares import QueueShare, queue_share
 from atoll.errors import TemporaryError
-from atoll.resources.profiles import Profile
+from atoll.resources.profiles import ExternalRedis, Profile
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
-from atoll_worker.reconcile.ports import GcsStore, Instance, OpenStore, Releases
-
-_REDIS_PODS = {"release": "atoll.redis"}
-"""Label of helm/tenant's Redis and Sentinel pods."""
-_REDIS_PORT, _SENTINEL_PORT = 6379, 26379
-_SANDBOX_PORTS = "sandbox.atoll.dev/ports"
-"""Service port -> address on this machine, as JSON; written by the sandbox."""
+from atoll_worker.reconcile.ports import (
+    AdminStore,
+    External,
+    ExternalStore,
+    GcsStore,
+    Releases,
+    Stores,
+)
+from atoll_worker.reconcile.stores import external_access, own_instances
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Scope:
     host: Cluster
     settings: Settings
     releases: Releases
-    open_store: OpenStore
+    stores: Stores
     host_kubeconfig: Path | None
     unreadable: str = ""
     """Why the stored team or profile cannot be read, in words; empty when they can."""
@@ -122,36 +123,34 @@ class Scope:
             self._inside_file = path
         return self._inside_file
 
+    @property
+    def external(self) -> ExternalRedis | None:
+        """The Redis that somebody else runs for it; None: it has its own, or its profile is not there."""
+        return self.profile.spec.redis.external if self.profile else None
+
     async def gcs_store(self) -> GcsStore:
-        """The virtual cluster's Redis, by the administrator's password.
+        """Where its Ray heads keep their state; raises as the two below do."""
+        return await (self.external_store() if self.external else self.own_store())
+
+    async def own_store(self) -> AdminStore:
+        """The virtual cluster's own Redis, by the administrator's password.
 
         Raises NotFoundError while its Secret is not there, TemporaryError while no pod has an address.
         """
         secret = await self.host.get(SECRET, "redis", self.namespace)
-        instances = await self._redis_instances()
+        instances = await own_instances(self.host, self.settings, self.namespace)
         if not instances:
             raise TemporaryError("No Redis pod has an address yet", reason="RedisUnreachable")
-        return self.open_store(instances, _decoded(secret, "password"))
+        return self.stores.own(instances, _decoded(secret, "password"))
 
-    async def _redis_instances(self) -> list[Instance]:
-        """Every Redis process, by pod address; on a sandbox by what its Service's annotation says."""
-        if self.settings.reach == "kubeconfig":
-            service = await self.host.find(SERVICE, "redis", self.namespace) or {"metadata": {}}
-            notes = service["metadata"].get("annotations") or {}
-            ports = json.loads(notes.get(_SANDBOX_PORTS, "{}"))
-            places = [address.rpartition(":") for address in ports.values()]
-            return [Instance("redis-0", host, int(port)) for host, _, port in places]
-        pods = await self.host.items(POD, self.namespace, labels=_REDIS_PODS)
-        living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-        return sorted(
-            (_instance(pod) for pod in living if pod["status"].get("podIP")), key=lambda i: i.name
-        )
+    async def external_store(self) -> ExternalStore:
+        """The Redis of somebody else; raises PermanentError without its credentials."""
+        return self.stores.external(await self.external_access())
 
-
-def _instance(pod: Object) -> Instance:
-    sentinel = pod["metadata"]["labels"]["app"] == "redis-sentinel"
-    port = _SENTINEL_PORT if sentinel else _REDIS_PORT
-    return Instance(pod["metadata"]["name"], pod["status"]["podIP"], port, sentinel)
+    async def external_access(self) -> External:
+        """Its address and credentials."""
+        assert self.external is not None
+        return await external_access(self.host, self.settings, self.vc, self.external)
 
 
 def _decoded(secret: Object, key: str) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from atoll.domain.gangs import capability
+from atoll.domain.gcs_store import split_address
 from atoll.domain.names import (
     LABEL_MODE,
     LABEL_SHARED_NODE,
@@ -41,9 +42,7 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
         },
         "sync": _synced(vc),
         "networking": {
-            "replicateServices": {
-                "fromHost": [{"from": f"{namespace}/redis", "to": f"{RAY_NAMESPACE}/redis"}]
-            },
+            **_redis_inside(namespace, profile),
             "advanced": {"proxyKubelets": {"byHostname": False, "byIP": False}},
         },
         "exportKubeConfig": {"server": f"https://{service}:443"},
@@ -55,6 +54,17 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
     if profile.spec.registry:
         values["controlPlane"]["advanced"] = {"defaultImageRegistry": profile.spec.registry}
     return _merged(values, vc.spec.values)
+
+
+def _redis_inside(namespace: str, profile: Profile) -> dict[str, Any]:
+    """The Service `redis` inside; an external Redis is reached by its own address."""
+    if profile.spec.redis.external:
+        return {}
+    return {
+        "replicateServices": {
+            "fromHost": [{"from": f"{namespace}/redis", "to": f"{RAY_NAMESPACE}/redis"}]
+        }
+    }
 
 
 def _stateful_set(profile: Profile) -> dict[str, Any]:
@@ -192,8 +202,8 @@ def overhead(profile: Profile) -> dict[str, str]:
     plane, redis = profile.spec.vcluster, profile.spec.redis
     named = {"cpu": plane.cpu, "memory": plane.memory, "storage": plane.storage}
     store = {"cpu": "50m", "memory": redis.memory, "storage": redis.storage}
-    stores = [store] * redis.replicas
-    if redis.replicas > 1:
+    stores = [] if redis.external else [store] * redis.replicas
+    if stores and redis.replicas > 1:
         stores.append(_SENTINELS)
     return add_quantities(_OWN_PODS, named, *stores)
 
@@ -229,17 +239,25 @@ def plain_quota(vc: VirtualCluster, profile: Profile) -> dict[str, str]:
 
 def tenant_values(vc: VirtualCluster, profile: Profile, fence: int) -> dict[str, Any]:
     """Values of helm/tenant. The fence is in them for the annotations and is not hashed."""
-    redis = profile.spec.redis
     return {
         "fence": fence,
         "virtualCluster": vc.name,
         "team": vc.spec.team,
         "quota": {"hard": host_quota(vc, profile), "plain": plain_quota(vc, profile)},
-        "redis": {
-            "image": mirrored(redis.image, profile.spec.registry),
-            "replicas": redis.replicas,
-            "memory": redis.memory,
-            "storage": redis.storage,
-            "storageClass": profile.spec.vcluster.storage_class or "",
-        },
+        "redis": _redis_values(profile),
+    }
+
+
+def _redis_values(profile: Profile) -> dict[str, Any]:
+    """Pods of its own, or the way to an external one."""
+    redis = profile.spec.redis
+    if redis.external:
+        _, port = split_address(redis.external.address)
+        return {"enabled": False, "external": {"port": port, "blocks": redis.external.blocks}}
+    return {
+        "image": mirrored(redis.image, profile.spec.registry),
+        "replicas": redis.replicas,
+        "memory": redis.memory,
+        "storage": redis.storage,
+        "storageClass": profile.spec.vcluster.storage_class or "",
     }

@@ -17,6 +17,7 @@ from atoll_worker.reconcile.steps.queue import Queue
 from atoll_worker.reconcile.steps.quota import Quota
 from atoll_worker.reconcile.steps.ray_clusters import RayClusters
 from atoll_worker.reconcile.steps.redis import Redis
+from atoll_worker.reconcile.steps.redis_password import RedisPassword
 from atoll_worker.reconcile.steps.scheduler import Scheduler
 from atoll_worker.reconcile.steps.shared_nodes import SharedNodes
 
@@ -27,6 +28,6 @@ def all_steps() -> list[Step]:
     """
     return [
         Admission(), Nodes(), SharedNodes(), HostScheduler(), HostQueue(),
-        NamespaceStep(), GuardRails(), Redis(), ControlPlane(), Access(), Operator(), Scheduler(),
-        Queue(), Policies(), Quota(), RayClusters(), GcsUsers(), Probe(),
+        NamespaceStep(), GuardRails(), Redis(), RedisPassword(), ControlPlane(), Access(), Operator(),
+        Scheduler(), Queue(), Policies(), Quota(), RayClusters(), GcsUsers(), Probe(),
     ]  # fmt: skip

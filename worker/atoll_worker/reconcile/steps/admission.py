@@ -57,6 +57,9 @@ class Admission(Step):
         if problem:
             words = f"Profile {spec.profile!r} {problem.text}."
             return Failed(problem.reason, words, permanent=True, who="team owner")
+        kept, wanted = scope.vc.status.gcs_store, scope.profile.spec.redis.place
+        if kept not in (None, wanted):
+            return _store_changed(spec.profile, kept, wanted)
         return self._spec_refusal(scope)
 
     def _spec_refusal(self, scope: Scope) -> Failed | None:
@@ -96,10 +99,11 @@ class Admission(Step):
         return Done("The team's quota has room")
 
     def facts(self, scope: Scope, seen: Held) -> dict[str, Any]:
-        """The scheduler it is let in with is the one it keeps."""
+        """The scheduler and the store it is let in with are those it keeps."""
         if self._refusal(scope, seen) or seen.amounts != self._wanted(scope):
             return {}
-        return {"scheduler": scope.versions.spec.scheduler.name}
+        spec = scope.versions.spec
+        return {"scheduler": spec.scheduler.name, "gcs_store": spec.redis.place}
 
     async def remains(self, scope: Scope) -> Held:
         return await self.observe(scope)
@@ -125,6 +129,18 @@ def _refused_in_shared_mode(spec: VirtualClusterSpec) -> Failed | None:
         words = "A shared virtual cluster owns no nodes. Leave spec.replicaSets out."
         return Failed("NodesNotOwned", words, permanent=True, who="you")
     return None
+
+
+def _store_changed(profile: str, kept: str | None, wanted: str) -> Failed:
+    words = {"own": "a Redis of its own"}
+    return Failed(
+        "StoreChanged",
+        f"Its Ray heads keep their state in {words.get(kept or '', kept)}; profile {profile!r} has "
+        f"{words.get(wanted, wanted)}, where nothing of it is. Name a profile with the former, or make a "
+        "new virtual cluster.",
+        permanent=True,
+        who="team owner",
+    )
 
 
 def _missing(reason: str, text: str) -> Failed:

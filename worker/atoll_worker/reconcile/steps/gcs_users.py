@@ -4,11 +4,12 @@ import base64
 import secrets
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from atoll.cluster.client import InitializingError, Object
-from atoll.cluster.kinds import RAY_CLUSTER, SECRET
+from atoll.cluster.client import Cluster, InitializingError, Object
+from atoll.cluster.kinds import RAY_CLUSTER, SECRET, VIRTUAL_CLUSTER
 from atoll.domain.gcs_store import (
     StoreUser,
     acl_file,
@@ -17,12 +18,13 @@ from atoll.domain.gcs_store import (
     storage_namespace,
     user_name,
 )
-from atoll.domain.names import LABEL_STEP
+from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, RAY_NAMESPACE
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import (
     Change,
     Done,
     DropKeys,
+    ForgetStore,
     MarkOrphans,
     Outcome,
     Put,
@@ -30,14 +32,18 @@ from atoll_worker.reconcile.outcome import (
     Remove,
     Wait,
 )
-from atoll_worker.reconcile.ports import KnownUsers
+from atoll_worker.reconcile.ports import External, KnownUsers
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
+from atoll_worker.reconcile.stores import member_of
 
 GRACE_SECONDS = 600.0
 """How long keys without a RayCluster are kept: a store put back from a backup may lag."""
 FILE_SECRET = "redis-users"  # noqa: S105 (a name)
 """On the host: the users as an ACL file with hashed passwords; Redis reads it when it starts."""
+
+FORMER_SECRET = "redis"  # noqa: S105 (a name)
+"""Inside, in the Ray namespace: where earlier versions put the administrator's password."""
 
 Place = tuple[str, str]
 """Namespace and name inside."""
@@ -57,6 +63,13 @@ class Seen:
     live: tuple[KnownUsers, ...] = ()
     with_keys: frozenset[str] = frozenset()
     orphans: dict[str, float] = field(default_factory=dict)
+    external: External | None = None
+    outdated: frozenset[Place] = frozenset()
+    """Secrets that are there and say another user, or another authority, than they must."""
+    left: tuple[str, ...] = ()
+    """Virtual clusters that are gone and have something in the external Redis."""
+    former: bool = False
+    """The Secret with the administrator's password that earlier versions put inside, and nobody names."""
 
 
 class GcsUsers(Step):
@@ -77,8 +90,13 @@ class GcsUsers(Step):
             return Seen(False)
         found = await inside.items(SECRET, labels={LABEL_STEP: self.name})
         file = await scope.host.find(SECRET, FILE_SECRET, scope.namespace)
+        external = await scope.external_access() if scope.external else None
         return Seen(
             served=True,
+            external=external,
+            outdated=_outdated(found, external),
+            left=await _left(scope, external) if external else (),
+            former=await _former(inside, clusters),
             owners=_owners(clusters),
             credentials={_place(secret): _value(secret, "password") for secret in found},
             stored={key: _value(file, key) for key in file.get("data") or {}} if file else {},
@@ -90,24 +108,26 @@ class GcsUsers(Step):
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         if not seen.served:
             return []
-        passwords = {
-            place: seen.credentials.get(place) or secrets.token_urlsafe(32) for place in seen.owners
-        }
-        users = tuple(_users(seen.owners, passwords))
+        passwords = _passwords(seen)
+        prefix = seen.external.user_prefix if seen.external else ""
+        users = tuple(_users(seen.owners, passwords, prefix))
         changes: list[Change] = [
             Remove(SECRET, name, namespace, inside=True)
             for namespace, name in seen.credentials.keys() - seen.owners.keys()
         ]
-        files = {"users.acl": acl_file(users), "sentinel.acl": acl_file(users, sentinel=True)}
+        labels = scope.labels(self.name)
+        files = _files(users) if seen.external is None else {}
         if files != seen.stored:
-            labels = scope.labels(self.name)
             changes.append(Put(_secret((scope.namespace, FILE_SECRET), files, labels)))
         changes += _live_changes(users, seen.live, anew=files != seen.stored)
         changes += [
-            Put(_credentials(place, password, scope.labels(self.name)), inside=True)
+            Put(_secret(place, _credentials(place, password, seen.external), labels), inside=True)
             for place, password in passwords.items()
-            if place not in seen.credentials
+            if seen.credentials.get(place) != password or place in seen.outdated
         ]
+        if seen.former:
+            changes.append(Remove(SECRET, FORMER_SECRET, RAY_NAMESPACE, inside=True))
+        changes += [ForgetStore(member) for member in seen.left]
         return changes + _sweep(seen, time.time())
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
@@ -128,9 +148,71 @@ def _owners(clusters: list[Object]) -> dict[Place, frozenset[str]]:
     return {place: frozenset(owners) for place, owners in found.items()}
 
 
-def _users(owners: dict[Place, frozenset[str]], passwords: dict[Place, str]) -> list[StoreUser]:
+def _passwords(seen: Seen) -> dict[Place, str]:
+    """Secret -> what its password must be: the one there is, a new one, or the one they all share."""
+    if seen.external and not seen.external.each:
+        return dict.fromkeys(seen.owners, seen.external.password)
+    return {
+        place: seen.credentials.get(place) or secrets.token_urlsafe(32) for place in seen.owners
+    }
+
+
+def _outdated(found: list[Object], external: External | None) -> frozenset[Place]:
+    wanted = {_place(item): _credentials(_place(item), "", external) for item in found}
+    return frozenset(
+        _place(item)
+        for item in found
+        if any(
+            _value(item, key) != wanted[_place(item)].get(key, "") for key in ("username", "ca.crt")
+        )
+    )
+
+
+async def _left(scope: Scope, external: External) -> tuple[str, ...]:
+    """Read in this order: one that is made in between is then living, and not yet there."""
+    members = await scope.stores.external(external).members()
+    found = [item["metadata"] for item in await scope.host.items(VIRTUAL_CLUSTER)]
+    living = {member_of(meta["name"], meta["uid"]) for meta in found}
+    return tuple(sorted(members - living))
+
+
+async def _former(inside: Cluster, clusters: list[Object]) -> bool:
+    """Whether it is there, is ours, and no RayCluster names it any more."""
+    secret = await inside.find(SECRET, FORMER_SECRET, RAY_NAMESPACE)
+    ours = secret and (secret["metadata"].get("labels") or {}).get(LABEL_MANAGED) == "atoll"
+    return bool(ours) and not any(_names_former(cluster) for cluster in clusters)
+
+
+def _names_former(cluster: Object) -> bool:
+    if cluster["metadata"]["namespace"] != RAY_NAMESPACE:
+        return False
+    return any(
+        reference.get("name", reference.get("secretName")) == FORMER_SECRET
+        for reference in _secret_references(cluster["spec"])
+    )
+
+
+def _secret_references(part: Any) -> Iterator[dict[str, Any]]:
+    """Every place of a manifest that names a Secret: in the environment and as a volume."""
+    if isinstance(part, list):
+        for one in part:
+            yield from _secret_references(one)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key in ("secretKeyRef", "secretRef", "secret") and isinstance(value, dict):
+                yield value
+            yield from _secret_references(value)
+
+
+def _files(users: tuple[StoreUser, ...]) -> dict[str, str]:
+    return {"users.acl": acl_file(users), "sentinel.acl": acl_file(users, sentinel=True)}
+
+
+def _users(
+    owners: dict[Place, frozenset[str]], passwords: dict[Place, str], prefix: str
+) -> list[StoreUser]:
     return [
-        StoreUser(user_name(*place), password_hash(passwords[place]), mine)
+        StoreUser(prefix + user_name(*place), password_hash(passwords[place]), mine)
         for place, mine in owners.items()
     ]
 
@@ -170,8 +252,13 @@ def _value(secret: Object, key: str) -> str:
     return base64.b64decode((secret.get("data") or {}).get(key, "")).decode()
 
 
-def _credentials(place: Place, password: str, labels: dict[str, str]) -> Object:
-    return _secret(place, {"username": user_name(*place), "password": password}, labels)
+def _credentials(place: Place, password: str, external: External | None) -> dict[str, str]:
+    """What the Secret beside a workload says."""
+    if external is None:
+        return {"username": user_name(*place), "password": password}
+    own, shared = external.user_prefix + user_name(*place), external.username or "default"
+    data = {"username": own if external.each else shared, "password": password}
+    return data | ({"ca.crt": external.authority} if external.authority else {})
 
 
 def _secret(place: Place, data: dict[str, str], labels: dict[str, str]) -> Object:

@@ -62,7 +62,7 @@ class NamespaceStep(Step):
         manifest = self._manifest(scope, seen)
         if not says(seen.namespace, manifest):
             changes.append(Put(manifest))
-        if not seen.password:
+        if not seen.password and not scope.external:
             changes.append(Put(self._password(scope)))
         return changes
 
@@ -87,6 +87,9 @@ class NamespaceStep(Step):
             "kind": "Secret",
             "metadata": {
                 "name": "redis", "namespace": scope.namespace, "labels": scope.labels(self.name),
+                "annotations": {
+                    names.ANNOTATION_PASSWORD: str(scope.vc.spec.redis_password_version),
+                },
             },
             "type": "Opaque",
             "data": {"password": value},
@@ -105,7 +108,8 @@ class NamespaceStep(Step):
             return Wait(
                 "NamespaceTerminating", f"{scope.namespace} of an earlier life is still going"
             )
-        if not seen.password or not says(seen.namespace, self._manifest(scope, seen)):
+        lacking = not seen.password and not scope.external
+        if lacking or not says(seen.namespace, self._manifest(scope, seen)):
             return Wait("Making", "The namespace is not there yet, or not as it must be")
         return Done(scope.namespace)
 

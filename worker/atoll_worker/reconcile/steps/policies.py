@@ -19,7 +19,7 @@ from atoll.cluster.kinds import (
 from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, host_queue, queue_name
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.gcs_policies import gcs_policy_manifests
-from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
+from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Put, Remove, Wait
 from atoll_worker.reconcile.policies.counts import (
     RayCount,
     count_changes,
@@ -28,6 +28,7 @@ from atoll_worker.reconcile.policies.counts import (
 )
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced, policy_objects
+from atoll_worker.reconcile.policies.store_authority import mutate_store_authority
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.schedulers.policies import gang_policies, queue_rule
 from atoll_worker.reconcile.scope import Scope
@@ -75,7 +76,12 @@ class Policies(Step):
             queue, scope.vc.name, queue_rule(facts, queue), spec.quota, facts, seen.mutating, pods
         )
         gang = gang_policies(facts, queue, labels, mutate=seen.mutating is not None)
-        gcs = gcs_policy_manifests(labels, mutate=seen.mutating is not None)
+        redis = scope.versions.spec.redis
+        gcs = gcs_policy_manifests(
+            labels, mutate=seen.mutating is not None, address=redis.ray_address
+        )
+        if seen.mutating and redis.external and redis.external.tls:
+            gcs += policy_objects(mutate_store_authority(), labels, seen.mutating)
         made = [_served_as(m, seen.mutating) for m in (*gang, *gcs)]
         counted = self._count(scope, seen)
         limit = limit_ray_clusters(scope.vc.name, counted) if counted else None
@@ -101,6 +107,15 @@ class Policies(Step):
         return changes + count_changes(self._count(scope, seen), seen.ray_clusters)
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
+        external = scope.external
+        if external and external.tls and not seen.mutating:
+            return Failed(
+                "RedisTlsNotServed",
+                f"Redis at {external.address} speaks TLS, and this virtual cluster cannot hand its "
+                f"authority to Ray heads: that needs Kubernetes 1.34 or newer.",
+                permanent=True,
+                who="admin",
+            )
         if self.plan(scope, seen):
             return Wait("Writing", "Admission policies are being written")
         how = "put right or refused" if seen.mutating else "refused unless it says so"

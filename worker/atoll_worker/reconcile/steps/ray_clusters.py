@@ -75,6 +75,7 @@ class RayClusters(Step):
                 scheduler=spec.scheduler.name,
                 ray_version=spec.ray.version,
                 image=image,
+                redis_address=spec.redis.ray_address,
             )
             manifest["metadata"]["labels"][LABEL_FROM_SPEC] = "true"
             made.append(manifest)

@@ -1,12 +1,18 @@
 """The Redis of the fault-tolerant GCS answers."""
 
+from datetime import UTC, datetime
+
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import STATEFUL_SET
 from atoll.domain.plurals import count
-from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
+from atoll.errors import NotFoundError, PermanentError, TemporaryError
+from atoll_worker.reconcile.outcome import Change, Done, ForgetStore, Outcome, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 from atoll_worker.reconcile.steps.release import not_ready
+
+PATIENCE_SECONDS = 60.0
+"""How long an external Redis that does not answer may hold up a deletion."""
 
 
 class Redis(Step):
@@ -16,7 +22,12 @@ class Redis(Step):
     needs = ("GuardRailsReady",)
 
     async def observe(self, scope: Scope) -> dict[str, Object | None]:
-        """What runs it, by what people call it."""
+        """What runs it, by what people call it; nothing for an external one, which is asked here: it
+        raises what is wrong with that one.
+        """
+        if scope.external:
+            await (await scope.external_store()).check()
+            return {}
         parts = {"Redis": "redis"}
         if scope.versions.spec.redis.replicas > 1:
             parts["Sentinel"] = "redis-sentinel"
@@ -29,6 +40,8 @@ class Redis(Step):
         return []
 
     def judge(self, scope: Scope, seen: dict[str, Object | None]) -> Outcome:
+        if scope.external:
+            return Done(f"Redis at {scope.external.address} takes what it is told")
         if len(seen) == 1:
             return not_ready(seen["Redis"], "Redis") or Done("Redis keeps what it is told")
         told = []
@@ -42,3 +55,31 @@ class Redis(Step):
             if ready <= wanted // 2:
                 return Wait("Starting", told[-1])
         return Done("; ".join(told))
+
+    async def remains(self, scope: Scope) -> str | None:
+        """What an external Redis still keeps of it. Our own goes with the namespace.
+
+        One that does not answer holds up the deletion for a minute; what it keeps is removed by a later
+        look at any virtual cluster on it.
+        """
+        if not scope.external:
+            return None
+        try:
+            access = await scope.external_access()
+            members = await scope.stores.external(access).members()
+        except (TemporaryError, PermanentError, NotFoundError):
+            since = datetime.fromisoformat(scope.vc.metadata.deletion_timestamp or "")
+            if (datetime.now(UTC) - since).total_seconds() > PATIENCE_SECONDS:
+                return None
+            raise
+        return access.member if access.member in members else None
+
+    def remove_plan(self, scope: Scope, left: str | None) -> list[Change]:
+        return [ForgetStore(left)] if left else []
+
+    def removed(self, scope: Scope, left: str | None) -> Outcome:
+        if left:
+            return Wait("Removing", "The external Redis still has users or keys of it")
+        return Done(
+            "Nothing is kept in a Redis of others, or it goes with the next look at that Redis"
+        )
