@@ -130,7 +130,8 @@ DENIED: dict[str, Asked] = {
     ],
     "atoll-follower": [
         *_FOR_NOBODY,
-        *(entry for entry in _NO_HOST if entry[1] != "leases.coordination.k8s.io"),
+        *(e for e in _NO_HOST if e[1] not in ("leases.coordination.k8s.io", "namespaces")),
+        ("create update delete", "namespaces", ""),
         ("get update patch", "leases.coordination.k8s.io", "system"),
         (_ALL, "leases.coordination.k8s.io", "kube-system"),
         (_WRITE, "secrets", "mirror"),
