@@ -192,6 +192,16 @@ async def test_a_budget_is_respected_patience_ends_and_the_nodes_can_be_kept_aft
     assert await host.going() == {"held-1"}
 
 
+async def test_deletion_gives_back_a_node_that_has_lost_its_template(host: Host) -> None:
+    await host.look(3)
+    change = {"metadata": {"labels": {host.settings.node_label: None}}}
+    await host.cluster.patch(kinds.NODE, "drain-b", change)
+    for _ in range(3):
+        over = await host.look(0, deleting=True)
+    assert isinstance(over.outcome, Done), over.outcome
+    assert await host.owned() == []
+
+
 async def test_an_admins_cordon_stays_when_the_node_is_let_go(host: Host) -> None:
     await host.look(3)
     await host.cluster.patch(kinds.NODE, "drain-a", {"spec": {"unschedulable": True}})

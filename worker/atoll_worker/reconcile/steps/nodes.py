@@ -50,12 +50,20 @@ class Nodes(Step):
         return scope.vc.spec.mode == "dedicated"
 
     async def observe(self, scope: Scope) -> Seen:
+        return await self._look(scope)
+
+    async def _look(self, scope: Scope, *, all_owned: bool = False) -> Seen:
+        """The nodes that have a template, and (`all_owned`) those of ours that lost it."""
         found = await scope.host.items(NODE)
         objects = {item["metadata"]["name"]: item for item in found}
         owned = any(_owner(item) == scope.vc.name for item in found)
         pods = staying(await scope.host.items(POD, scope.namespace)) if owned else {}
         label = scope.settings.node_label
-        nodes = tuple(_node(item, label, pods) for item in found if label in _labels(item))
+        nodes = tuple(
+            _node(item, label, pods)
+            for item in found
+            if label in _labels(item) or (all_owned and _owner(item) == scope.vc.name)
+        )
         return Seen(nodes, objects, pods, datetime.now(UTC))
 
     def _allocation(self, scope: Scope, seen: Seen) -> Allocation:
@@ -132,7 +140,7 @@ class Nodes(Step):
         return {"nodes": [n.name for n in seen.nodes if n.owner == scope.vc.name]}
 
     async def remains(self, scope: Scope) -> Seen:
-        return await self.observe(scope)
+        return await self._look(scope, all_owned=True)
 
     def remove_plan(self, scope: Scope, left: Seen) -> list[Change]:
         """Nothing runs on them any more: the namespace is gone."""
@@ -176,5 +184,5 @@ def _node(item: Object, label: str, pods: dict[str, tuple[Staying, ...]]) -> Hos
     usable = ready and not item.get("spec", {}).get("unschedulable", False)
     leaving = _draining_since(item) is not None
     return HostNode(
-        name, _labels(item)[label], _owner(item), usable, len(pods.get(name, ())), leaving
+        name, _labels(item).get(label, ""), _owner(item), usable, len(pods.get(name, ())), leaving
     )
