@@ -75,7 +75,7 @@ def refusal(owner: Kube, name: str) -> str:
 
 
 def make(owner: Kube, body: Object) -> None:
-    """Made as it is written: the policies come back by themselves, and hold for a moment when they are gone."""
+    """Made as it is written: policies come back by themselves, and hold a moment after they went."""
     path = f"{INSIDE}/{body['metadata']['name']}"
 
     def tried() -> bool:
