@@ -98,6 +98,15 @@ def on_host(pools: Clusters, name: str, gang: str) -> list[Object]:
     ]
 
 
+def fill(inside: Kube, name: str, members: int, cpu: str) -> None:
+    """A gang of sleeping pods of this size."""
+    assert inside.create(groups(), group(name, members)).status_code == 201
+    for number in range(members):
+        body = member(f"{name}-{number}", name)
+        body["spec"]["containers"][0]["resources"]["requests"]["cpu"] = cpu
+        assert inside.create(pods(), body).status_code == 201
+
+
 def bound(pools: Clusters, name: str, gang: str) -> list[str]:
     """Those of them that have a node."""
     found = on_host(pools, name, gang)
@@ -115,9 +124,12 @@ def test_a_gang_too_large_waits_whole_while_a_smaller_one_runs(
     platform: Local, pools: Clusters, figures: Figures
 ) -> None:
     inside = pools.stage.inside("pool-a")
+    fill(inside, "filler", 2, "350m")
+    # Within the quota, for what can never fit is refused at once; but not beside the filler.
     large = RayClusterSpec(name="large", workers=4, head_cpu="500m", head_memory="1Gi",
-                           worker_cpu="500m", worker_memory="1Gi")  # fmt: skip
-    assert inside.create(rays(), ray(platform, large)).status_code == 201
+                           worker_cpu="200m", worker_memory="256Mi")  # fmt: skip
+    answer = inside.create(rays(), ray(platform, large))
+    assert answer.status_code == 201, answer.text
     until(lambda: len(on_host(pools, "pool-a", pod_group_name("large"))) == 5, "5 pods wait", 90)
     until(lambda: words(inside, pod_group_name("large")), "the host's scheduler says why", 60)
     figures.note(f"shared: gang of 5 over the quota: {words(inside, pod_group_name('large'))}")
@@ -134,6 +146,9 @@ def test_a_gang_too_large_waits_whole_while_a_smaller_one_runs(
     assert bound(pools, "pool-a", pod_group_name("large")) == []
     for name in ("large", "small"):
         inside.delete(f"{rays()}/{name}")
+    for number in range(2):
+        inside.delete(f"{pods()}/filler-{number}?gracePeriodSeconds=0")
+    inside.delete(f"{groups()}/filler")
     until(lambda: not inside.items(rays()), "the Ray clusters are gone", 120)
     host_groups = f"{GANGS}/namespaces/vc-pool-a/podgroups"
     until(lambda: not pools.stage.host.items(host_groups), "their gangs are gone on the host", 60)
