@@ -215,9 +215,11 @@ class Tenant:
         if gangs.same_status(group.get("status"), status):
             return
         meta = group["metadata"]
+        where = POD_GROUP, meta["name"], {"status": status}, meta["namespace"]
         try:
-            await inside.patch(
-                POD_GROUP, meta["name"], {"status": status}, meta["namespace"], status=True
-            )
+            # Volcano's definition keeps the status with the rest; where one has it apart, this leaves it.
+            made = await inside.patch(*where)
+            if not gangs.same_status(made.get("status"), status):
+                await inside.patch(*where, status=True)
         except NotFoundError:
             return  # it went just now; the watch tells

@@ -30,12 +30,17 @@ def access_manifests(labels: dict[str, str]) -> list[Object]:
 
 
 def mirror_manifests(labels: dict[str, str]) -> list[Object]:
-    """Shared mode: what the gang mirror may do inside. It deletes pods only of a gang whose name
+    """Shared mode: what the gang mirror may do inside. Volcano's PodGroups have no status apart, so to tell
+    their fate it may patch them. It deletes pods only of a gang whose name
     another virtual namespace has, before it gives the name to that one.
     """
     group = "scheduling.volcano.sh"
     rules = [
-        {"apiGroups": [group], "resources": ["podgroups"], "verbs": ["get", "list", "watch"]},
+        {
+            "apiGroups": [group],
+            "resources": ["podgroups"],
+            "verbs": ["get", "list", "watch", "patch"],
+        },
         {"apiGroups": [group], "resources": ["podgroups/status"], "verbs": ["patch"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "delete"]},
     ]

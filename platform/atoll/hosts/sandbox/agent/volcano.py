@@ -215,7 +215,7 @@ class GangScheduler:
         if wanted != status:
             meta = group["metadata"]
             await self._site.kube.patch(
-                POD_GROUP, meta["namespace"], meta["name"], {"status": wanted}, sub="status"
+                POD_GROUP, meta["namespace"], meta["name"], {"status": wanted}
             )
             if message:
                 await self._mark(pods, message)
