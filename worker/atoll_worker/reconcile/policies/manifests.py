@@ -9,6 +9,8 @@ from atoll.domain.priorities import PRIORITIES
 from atoll.domain.schedulers import VOLCANO, Scheduler
 
 _GROUP = "admissionregistration.k8s.io"
+PLATFORM = "'system:masters' in request.userInfo.groups"
+"""CEL: whether the worker asks; nobody else has the administrator's certificate."""
 SYSTEM_NAMESPACES = ("kube-system", "atoll-system")
 """Where the platform's own pods run; their share is the overhead of the host's quota."""
 
