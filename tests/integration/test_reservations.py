@@ -226,3 +226,26 @@ async def test_an_entry_of_a_virtual_cluster_that_lives_elsewhere_now_is_dropped
     await cluster.replace({**made, "status": {"reservations": ledger}}, status=True)
     await cluster.create(virtual_cluster("namesake", "after", "1"))
     assert await reservations.sweep(cluster, "before", set()) == ["namesake"]
+
+
+async def test_a_guarantee_that_is_given_back_meanwhile_is_kept_from_a_sibling(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cluster.create(team_named("over", "10"))
+    await cluster.create(team_named("sure", "10", "over", guaranteed="6"))
+    await cluster.create(team_named("eager", "10", "over"))
+    key = await reservations.note(cluster, "sure", "one", {"cpu": "6"})
+    read, given_back = reservations.read_tree, False
+
+    async def then_give_back(of: Cluster) -> Any:
+        nonlocal given_back
+        tree = await read(of)
+        if not given_back:
+            given_back = True
+            await reservations.undo(of, "sure", key)
+        return tree
+
+    monkeypatch.setattr(reservations, "read_tree", then_give_back)
+    with pytest.raises(QuotaExceededError, match="4 free of 10"):
+        await reservations.note(cluster, "eager", "two", {"cpu": "8"})
+    assert await entries(cluster, "over") == {}

@@ -181,7 +181,12 @@ async def _note_at(
         for old in quotas.expired_keys(entries, time.time(), PATIENCE_SECONDS):
             del entries[old]
         now = {**found, "status": {**(found.get("status") or {}), "reservations": entries}}
-        if short := _short(tree, level, now, owner, wanted):
+        # What is kept for guarantees is read after this ledger: who gives back does so from the team
+        # up, so nothing is free here that is not yet kept there.
+        fresh = await read_tree(cluster) if tree.children(level.team) else tree
+        if fresh.find(level.team) is None:
+            raise _MovedError
+        if short := _short(fresh, level, now, owner, wanted):
             raise refuse(team, short)
         return {**entries, key: wanted}
 

@@ -53,10 +53,11 @@ def read_claims(text: str) -> dict[str, str]:
 def mirrored(group: Object, *, virtual_cluster: str, team: str, fence: int) -> Object:
     """The host's PodGroup for one inside.
 
-    Only sizes are taken over. The queue is the virtual cluster's own; priority, preemption hints and
-    every other label and annotation would reach beyond it and stay inside.
+    Only sizes are taken over, and only those that can be one. The queue is the virtual cluster's own;
+    priority, preemption hints and every other label and annotation would reach beyond it and stay
+    inside.
     """
-    spec = {key: group["spec"][key] for key in _COPIED if group["spec"].get(key) is not None}
+    spec = _sizes(group.get("spec") or {})
     spec["queue"] = host_queue(virtual_cluster)
     text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     return {
@@ -79,6 +80,28 @@ def mirrored(group: Object, *, virtual_cluster: str, team: str, fence: int) -> O
         },
         "spec": spec,
     }
+
+
+def _sizes(spec: Mapping[str, Any]) -> Object:
+    """Volcano's definition takes negative numbers. The host's scheduler, which all teams share, would
+    count them as room that is not there.
+    """
+    sizes: Object = {}
+    for key in _COPIED:
+        value = spec.get(key)
+        if isinstance(value, Mapping):
+            value = {name: amount for name, amount in value.items() if _is_amount(amount)}
+        if value and (isinstance(value, Mapping) or _is_amount(value)):
+            sizes[key] = value
+    return sizes
+
+
+def _is_amount(value: Any) -> bool:
+    try:
+        parse_quantity(value)
+    except ValueError:
+        return False
+    return True
 
 
 def owner(claimants: Sequence[Object], held_by: str | None) -> Object | None:

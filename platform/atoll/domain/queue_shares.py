@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
+from typing import Any
 
 from atoll.domain.quantities import format_quantity, is_binary, parse_quantity
 from atoll.domain.quotas import Amounts
@@ -64,3 +65,17 @@ def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str
         if not (same and parse_quantity(left or "") == parse_quantity(right or "")):
             told[resource] = (left or "none", right or "none")
     return told
+
+
+def leftovers(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What takes amounts that are not wanted any more off a Volcano queue: a merge patch of its spec,
+    empty when there are none. A cap or a guarantee that stays binds as it did.
+    """
+    change: dict[str, Any] = {}
+    for part in ("capability", "deserved"):
+        if extra := (found.get(part) or {}).keys() - (wanted.get(part) or {}).keys():
+            change[part] = dict.fromkeys(sorted(extra))
+    held, kept = (((spec.get("guarantee") or {}).get("resource") or {}) for spec in (found, wanted))
+    if extra := held.keys() - kept.keys():
+        change["guarantee"] = {"resource": dict.fromkeys(sorted(extra))}
+    return change

@@ -28,3 +28,22 @@ def inside_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         kube.create("/api/v1/namespaces", {"metadata": {"name": name}}).raise_for_status()
     yield kubeconfig
     next(server, None)
+
+
+@pytest.fixture(scope="module")
+def owner(inside_file: Path) -> Kube:
+    """An administrator inside as a team's owner is one: by a role, without the platform's certificate."""
+    kube = Kube.from_file(inside_file)
+    account = {"metadata": {"name": "owner"}}
+    kube.create("/api/v1/namespaces/other/serviceaccounts", account).raise_for_status()
+    rbac = "rbac.authorization.k8s.io"
+    binding = {
+        "metadata": {"name": "owner"},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "owner", "namespace": "other"}],
+    }
+    kube.create(f"/apis/{rbac}/v1/clusterrolebindings", binding).raise_for_status()
+    ask = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    answer = kube.create("/api/v1/namespaces/other/serviceaccounts/owner/token", ask)
+    token: str = answer.raise_for_status().json()["status"]["token"]
+    return kube.as_bearer(token)

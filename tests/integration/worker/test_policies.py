@@ -272,6 +272,22 @@ def test_the_queue_cannot_be_left_later(kube: Kube, made: Object) -> None:
     assert status.status_code == 200
 
 
+def test_what_is_held_back_for_lack_of_quota_is_resumed_by_the_worker_alone(
+    kube: Kube, made: Object, owner: Kube
+) -> None:
+    path, note = f"{PATHS['RayCluster']}/rays", "atoll.dev/over-quota"
+    held = {"metadata": {"annotations": {note: "true"}}, "spec": {"suspend": True}}
+    kube.patch(path, held)
+    resumed, freed = {"spec": {"suspend": False}}, {"metadata": {"annotations": {note: None}}}
+    for change in (resumed, freed, resumed | freed):
+        answer = owner.send("PATCH", path, change)
+        assert answer.status_code == 403, answer.text
+        assert "all Ray clusters of the quota are taken" in answer.json()["message"]
+    other = owner.send("PATCH", path, {"metadata": {"annotations": {"note": "of mine"}}})
+    assert other.status_code == 200, other.text
+    kube.patch(path, resumed | freed)
+
+
 async def test_running_work_stays_and_may_shrink_when_the_quota_is_lowered(
     kube: Kube, made: Object, inside_file: Path
 ) -> None:

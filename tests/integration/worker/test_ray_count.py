@@ -61,6 +61,14 @@ def test_the_next_one_is_refused_in_words_in_every_namespace(
 
 
 def test_those_of_the_virtual_clusters_spec_are_let_in(full: Kube) -> None:
+    """This very client has the administrator's certificate, as the worker has."""
     kept = ray_cluster()
     kept["metadata"]["labels"]["atoll.dev/from-spec"] = "true"
     assert ask(full, kept, "ray").status_code == 201
+
+
+def test_a_user_who_writes_their_label_is_refused(full: Kube, owner: Kube) -> None:
+    sly = ray_cluster()
+    sly["metadata"]["labels"]["atoll.dev/from-spec"] = "true"
+    answer = ask(owner, sly, "other")
+    assert (answer.status_code, "may hold 1" in answer.text) == (403, True), answer.text

@@ -113,6 +113,11 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "the control plane's taint": (
         _spec(tolerations=[{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]),
         "control-plane"),
+    "a taint that it asks for none of": (
+        _spec(
+            containers=[{"name": "c", "image": "c", "resources": {"limits": {"a.b/reserved": "0"}}}],
+            tolerations=[{"key": "a.b/reserved", "operator": "Exists"}]),
+        "tolerate a.b/reserved"),
 }  # fmt: skip
 
 
@@ -207,6 +212,27 @@ async def test_a_platform_that_was_removed_can_come_back(host: Kube, host_file: 
     platforms_own = shared_pod("n1")
     platforms_own["metadata"]["labels"] = {"app": "vcluster"}
     assert said(host, platforms_own, "vc-s") == ""
+
+
+@pytest.mark.parametrize(
+    ("taint", "asked", "let_in"),
+    [
+        ("nvidia.com/gpu", "1", True),
+        ("a.b/reserved", "0", False),
+        ("node.kubernetes.io/unschedulable", "0", False),
+        ("node.kubernetes.io/unschedulable", "1", False),
+    ],
+)
+def test_in_shared_mode_a_taint_is_tolerated_for_a_device_only(
+    host: Kube, taint: str, asked: str, let_in: bool
+) -> None:
+    """Asking for none of something costs nothing, on any node."""
+    body = shared_pod()
+    amounts = {"requests": {taint: asked}, "limits": {taint: asked}}
+    body["spec"]["containers"][0]["resources"] = amounts
+    body["spec"]["tolerations"] = [{"key": taint, "operator": "Exists"}]
+    refused = said(host, body, "vc-s")
+    assert (refused == "", "tolerates only" in refused) == (let_in, not let_in), refused
 
 
 def test_nothing_can_be_slipped_in_later_and_deletion_is_never_held_up(host: Kube) -> None:

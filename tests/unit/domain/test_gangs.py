@@ -43,6 +43,23 @@ def test_only_sizes_cross_over_and_the_queue_is_forced() -> None:
     assert gangs.fence_of(copy) == 4
 
 
+def test_what_is_no_size_stays_inside() -> None:
+    sly = group(
+        minMember=-3,
+        minTaskMember={"head": 1, "workers": -5},
+        minResources={"cpu": "-1000", "memory": "1Gi", "nvidia.com/gpu": "many"},
+    )
+    assert copied(sly)["spec"] == {
+        "minTaskMember": {"head": 1}, "minResources": {"memory": "1Gi"}, "queue": "vc-lab",
+    }  # fmt: skip
+
+
+def test_a_gang_without_a_spec_is_one_without_sizes() -> None:
+    bare = group()
+    del bare["spec"]  # Volcano's definition does not ask for one
+    assert copied(bare)["spec"] == {"queue": "vc-lab"}
+
+
 def test_a_changed_size_is_noticed_also_when_a_field_goes() -> None:
     before, after = copied(group(minResources={"cpu": "1"})), copied(group())
     hashes = [c["metadata"]["annotations"]["atoll.dev/values-hash"] for c in (before, after)]

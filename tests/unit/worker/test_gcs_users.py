@@ -19,7 +19,13 @@ from atoll_worker.reconcile.outcome import (
 )
 from atoll_worker.reconcile.ports import External, KnownUsers
 from atoll_worker.reconcile.scope import Scope
-from atoll_worker.reconcile.steps.gcs_users import GRACE_SECONDS, GcsUsers, Seen, _names_former
+from atoll_worker.reconcile.steps.gcs_users import (
+    GRACE_SECONDS,
+    GcsUsers,
+    Seen,
+    _names_former,
+    _owners,
+)
 
 PLACE = ("ray", "raycluster-a-redis")
 USER = StoreUser("ray/raycluster-a-redis", password_hash("pw"), frozenset({"u1"}))
@@ -72,7 +78,26 @@ def test_a_new_workload_gets_its_secret_last() -> None:
     assert isinstance(secret, Put)
     assert secret.inside
     assert secret.manifest["metadata"]["name"] == PLACE[1]
-    assert isinstance(GcsUsers().judge(SCOPE, seen(credentials={})), Wait)
+    assert secret.refusable  # one namespace that is going must not keep the others waiting
+    told = GcsUsers().judge(SCOPE, seen(credentials={}))
+    assert isinstance(told, Wait)
+    assert "ray/raycluster-a-redis" in told.message
+
+
+def cluster(name: str, **meta: Any) -> dict[str, Any]:
+    meta |= {"namespace": "ray", "name": name, "uid": f"uid-of-{name[0]}"}
+    return {"metadata": meta, "spec": {"gcsFaultToleranceOptions": {}}}
+
+
+def test_a_name_for_which_no_secret_can_be_holds_nobody_up() -> None:
+    found = _owners([cluster("x" * 240), cluster("a")], ())
+    assert found == {PLACE: {"uid-of-a"}}
+
+
+def test_one_on_its_way_out_keeps_its_secret_and_gets_no_new_one() -> None:
+    going = cluster("a", deletionTimestamp="2026-11-21T12:00:00Z")
+    assert _owners([going], {PLACE}) == {PLACE: {"uid-of-a"}}
+    assert _owners([going], ()) == {}
 
 
 def test_one_process_that_forgot_is_told_again() -> None:

@@ -1,11 +1,13 @@
-"""What the condition RayClustersReady says of a Ray cluster that no node can hold."""
+"""What the condition RayClustersReady says of a Ray cluster that no node can hold, and the way out."""
 
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from atoll.cluster.kinds import RAY_CLUSTER
 from atoll.domain.nodes import HostNode
 from atoll.resources.virtual_clusters import VirtualCluster
-from atoll_worker.reconcile.outcome import Done, Failed, Wait
+from atoll_worker.reconcile.outcome import Done, Failed, Remove, Wait
 from atoll_worker.reconcile.steps.ray_clusters import RayClusters, Seen
 
 NODES = (HostNode("n1", "4c8g", "a", size={"cpu": "3800m", "memory": "7Gi"}),)
@@ -36,3 +38,20 @@ def test_one_that_runs_is_not_judged_by_nodes_that_shrank() -> None:
     running = {"metadata": {"generation": 1}, "status": {"state": "ready", "observedGeneration": 1}}
     told = RayClusters().judge(scope(workerCpu="6"), Seen(True, {"main": running}, {}, NODES))
     assert isinstance(told, Done)
+
+
+def deleted(seconds_ago: float) -> Any:
+    since = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    found = scope()
+    found.vc.metadata.deletion_timestamp = since.isoformat(timespec="seconds")
+    return found
+
+
+def test_an_owner_who_refuses_to_let_ray_go_holds_up_the_deletion_for_a_while_only() -> None:
+    left = [(RAY_CLUSTER, {"metadata": {"name": "stuck", "namespace": "ray"}})]
+    step = RayClusters()
+    assert step.remove_plan(deleted(5), left) == [Remove(RAY_CLUSTER, "stuck", "ray", inside=True)]
+    assert isinstance(step.removed(deleted(5), left), Wait)
+    # Asking again would raise what admission inside answers, each time anew.
+    assert step.remove_plan(deleted(90), left) == []
+    assert isinstance(step.removed(deleted(90), left), Done)

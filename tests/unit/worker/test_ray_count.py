@@ -86,6 +86,13 @@ def test_what_slipped_through_is_suspended_and_goes_on_when_there_is_room() -> N
     assert count_changes(None, [first, second]) == [suspended("b", False)]
 
 
+@pytest.mark.parametrize("state", ["", "ready"])
+def test_what_its_user_resumes_is_suspended_again_also_when_it_has_run_since(state: str) -> None:
+    first, second = cluster("a", 1, state="ready"), cluster("b", 2, state=state, suspend=False)
+    second["metadata"]["annotations"] = {"atoll.dev/over-quota": "true"}
+    assert count_changes(counted("1", first, second), [first, second]) == [suspended("b", True)]
+
+
 def test_what_runs_stays_when_the_quota_is_lowered() -> None:
     running, was = cluster("a", 1, state="ready"), cluster("b", 2)
     was["status"] = {"stateTransitionTimes": {"ready": "2026-11-21T12:01:00Z"}}

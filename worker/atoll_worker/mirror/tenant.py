@@ -18,6 +18,7 @@ from atoll_worker.mirror.pictures import Picture
 
 log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
+_FAULT_SECONDS = 30.0
 _CLEARING_SECONDS = 0.3
 _YOUNG_SECONDS = 1.0
 
@@ -118,6 +119,12 @@ class Tenant:
                 except AtollError as error:
                     log.warning("mirror.gang", gang=gang, detail=error.detail)
                     again = _RETRY_SECONDS
+                except FencedError:
+                    raise
+                except Exception:
+                    # What a tenant wrote must not keep its other gangs from being mirrored.
+                    log.exception("mirror.gang_failed", gang=gang)
+                    again = _FAULT_SECONDS
                 if again:
                     asyncio.get_running_loop().call_later(again, self.poke, gang)
 

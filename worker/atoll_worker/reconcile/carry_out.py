@@ -4,8 +4,10 @@ import base64
 import contextlib
 from typing import Any
 
+import structlog
+
 from atoll.cluster import reservations
-from atoll.cluster.client import Object
+from atoll.cluster.client import Cluster, Object
 from atoll.cluster.leases import HeldByOtherError, WriterLease, holder
 from atoll.domain.names import (
     ANNOTATION_FENCE,
@@ -13,6 +15,7 @@ from atoll.domain.names import (
     LABEL_MANAGED,
     LABEL_VIRTUAL_CLUSTER,
 )
+from atoll.errors import ForbiddenError, InvalidError
 from atoll_worker.reconcile.outcome import (
     AdmitPasswords,
     Change,
@@ -32,6 +35,8 @@ from atoll_worker.reconcile.outcome import (
     Uninstall,
 )
 from atoll_worker.reconcile.scope import Scope
+
+log = structlog.get_logger()
 
 
 async def carry_out(change: Change, scope: Scope) -> None:
@@ -62,6 +67,8 @@ async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None
     inside = getattr(change, "inside", False)
     cluster = await scope.inside() if inside else scope.host
     match change:
+        case Put(manifest, refusable=True):
+            await _offer(cluster, _stamped(manifest, scope))
         case Put(manifest):
             await cluster.apply(_stamped(manifest, scope))
         case Patch(kind, name, body, namespace):
@@ -70,6 +77,15 @@ async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None
             await cluster.delete(kind, name, namespace)
         case Evict(pod, namespace):
             await cluster.evict(pod, namespace)
+
+
+async def _offer(cluster: Cluster, manifest: Object) -> None:
+    try:
+        await cluster.apply(manifest)
+    except (ForbiddenError, InvalidError) as error:
+        meta = manifest["metadata"]
+        place = f"{meta.get('namespace', '')}/{meta['name']}"
+        log.warning("change.refused", kind=manifest["kind"], object=place, detail=error.detail)
 
 
 async def _in_store(change: PutStoreUsers | MarkOrphans | DropKeys, scope: Scope) -> None:

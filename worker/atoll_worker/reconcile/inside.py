@@ -4,9 +4,12 @@ from typing import Any
 
 from atoll.cluster.client import Object
 from atoll.domain.names import RAY_NAMESPACE, SYSTEM_NAMESPACE
+from atoll_worker.reconcile.member_role import member_rules
 
 _RBAC = "rbac.authorization.k8s.io/v1"
 ROLES = ("owner", "member", "viewer")
+FORMER_BINDING = "atoll-member"
+"""It gave members Kubernetes' own role `edit`; what it refers to cannot be changed, so it goes."""
 _RAY_READ = {"apiGroups": ["ray.io"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
 _RAY_ALL = {"apiGroups": ["ray.io"], "resources": ["*"], "verbs": ["*"]}
 
@@ -21,7 +24,9 @@ def access_manifests(labels: dict[str, str]) -> list[Object]:
         _cluster_role("atoll-viewer-ray", labels, [_RAY_READ]),
         _cluster_role("atoll-gateway", labels, _gateway_rules()),
         _binding("atoll-owner", "owner", "cluster-admin", labels),
-        _binding("atoll-member", "member", "edit", labels),
+        _cluster_role("atoll-member-edit", labels, member_rules()),
+        _binding("atoll-member-edit", "member", "atoll-member-edit", labels),
+        _binding("atoll-member-view", "member", "view", labels),
         _binding("atoll-member-ray", "member", "atoll-member-ray", labels),
         _binding("atoll-viewer", "viewer", "view", labels),
         _binding("atoll-viewer-ray", "viewer", "atoll-viewer-ray", labels),

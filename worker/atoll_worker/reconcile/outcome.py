@@ -44,6 +44,10 @@ class Put:
 
     manifest: dict[str, Any]
     inside: bool = False
+    refusable: bool = False
+    """It goes into a tenant's namespace, which may refuse it (it is terminating, full, or has admission
+    of its own). What comes after it is done all the same.
+    """
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from atoll.domain.names import ANNOTATION_OVER_QUOTA, LABEL_FROM_SPEC, RAY_NAMES
 from atoll.domain.plurals import count
 from atoll.domain.quantities import parse_quantity
 from atoll_worker.reconcile.outcome import Change, Patch
-from atoll_worker.reconcile.policies.manifests import Policy, Rule, resources, text
+from atoll_worker.reconcile.policies.manifests import PLATFORM, Policy, Rule, resources, text
 
 RESOURCE = "rayclusters"
 _MADE = [resources("ray.io", "v1", ["rayclusters", "rayjobs", "rayservices"], "CREATE")]
@@ -75,7 +75,8 @@ def limit_ray_clusters(virtual_cluster: str, counted: RayCount) -> Policy | None
         f"Virtual cluster {virtual_cluster} may hold {count(counted.limit, 'Ray cluster')} in all "
         f"namespaces together and {has}, or ask the team owner for more {RESOURCE} in its quota."
     )
-    own = f"!({text(LABEL_FROM_SPEC)} in object.metadata.?labels.orValue({{}}))"
+    # Anybody can write a label; only the worker's own Ray clusters have it from us.
+    own = f"!({PLATFORM} && {text(LABEL_FROM_SPEC)} in object.metadata.?labels.orValue({{}}))"
     return Policy(
         "atoll-ray-count", _MADE, {"not-of-the-virtual-clusters-spec": own},
         rules=[Rule("false", message)],
@@ -91,7 +92,8 @@ def count_changes(counted: RayCount | None, found: Iterable[Object]) -> list[Cha
         if item["metadata"].get("deletionTimestamp"):
             continue
         if _title(item) in over:
-            if not held_back and not _has_run(item) and not item["spec"].get("suspend"):
+            # One that was held back has had no leave to run, whatever its user made of it since.
+            if (held_back or not _has_run(item)) and not item["spec"].get("suspend"):
                 changes.append(_suspended(item, so=True))
         elif held_back:
             changes.append(_suspended(item, so=False))

@@ -10,6 +10,7 @@ from atoll_worker.reconcile.policies.manifests import (
     policy_objects,
     priority_classes,
 )
+from atoll_worker.reconcile.policies.members import validate_members
 from atoll_worker.reconcile.policies.pods import mutate_pods, validate_pods
 from atoll_worker.reconcile.policies.queues import mutate_groups, validate_groups, validate_queues
 from atoll_worker.reconcile.policies.ray import mutate_ray, validate_ray, warn_of_upgrades
@@ -31,7 +32,7 @@ def policy_manifests(enforced: Enforced, labels: Mapping[str, str]) -> list[Obje
 
 
 def _validating(enforced: Enforced) -> list[Policy]:
-    made = [validate_ray(enforced)]
+    made = [validate_ray(enforced), validate_members()]
     upgrades = warn_of_upgrades(enforced)
     if upgrades.rules:
         made.append(upgrades)

@@ -9,6 +9,8 @@ from atoll.domain.priorities import PRIORITIES
 from atoll.domain.schedulers import VOLCANO, Scheduler
 
 _GROUP = "admissionregistration.k8s.io"
+PLATFORM = "'system:masters' in request.userInfo.groups"
+"""CEL: whether the worker asks; nobody else has the administrator's certificate."""
 SYSTEM_NAMESPACES = ("kube-system", "atoll-system")
 """Where the platform's own pods run; their share is the overhead of the host's quota."""
 
@@ -69,6 +71,8 @@ class Policy:
     """CEL of JSON patches, for lists that an apply configuration may not touch."""
     tenants_only: bool = False
     """Only in namespaces other than the platform's own."""
+    system_only: bool = False
+    """Only in the platform's own namespaces."""
     warn: bool = False
     """Tell, do not refuse."""
     optional: bool = False
@@ -102,11 +106,12 @@ def policy_objects(policy: Policy, labels: Mapping[str, str], version: str = "v1
 
 def _spec(policy: Policy) -> dict[str, Any]:
     constraints: dict[str, Any] = {"resourceRules": [dict(r) for r in policy.resources]}
-    if policy.tenants_only:
+    if policy.tenants_only or policy.system_only:
         constraints["namespaceSelector"] = {
             "matchExpressions": [
                 {
-                    "key": "kubernetes.io/metadata.name", "operator": "NotIn",
+                    "key": "kubernetes.io/metadata.name",
+                    "operator": "In" if policy.system_only else "NotIn",
                     "values": list(SYSTEM_NAMESPACES),
                 }
             ]

@@ -1,13 +1,20 @@
 """What holds for Volcano's own kinds: one queue for the team's gangs, and nobody else makes or bends it."""
 
 from atoll.domain.names import SYSTEM_NAMESPACE
-from atoll_worker.reconcile.policies.manifests import Enforced, Policy, Rule, resources, text
+from atoll_worker.reconcile.policies.manifests import (
+    PLATFORM,
+    Enforced,
+    Policy,
+    Rule,
+    resources,
+    text,
+)
 
 _GROUP, _VERSION = "scheduling.volcano.sh", "v1beta1"
 _GROUPS = [resources(_GROUP, _VERSION, ["podgroups"])]
 _QUEUES = [resources(_GROUP, _VERSION, ["queues"], "CREATE", "UPDATE", "DELETE")]
 _OURS = f"""
-    'system:masters' in request.userInfo.groups
+    {PLATFORM}
     || request.userInfo.username.startsWith('system:serviceaccount:{SYSTEM_NAMESPACE}:volcano-')
 """
 

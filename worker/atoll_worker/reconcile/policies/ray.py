@@ -7,9 +7,11 @@ finalizer), are let through, so that a policy can never hold up what runs.
 
 from collections.abc import Iterator
 
+from atoll.domain.names import ANNOTATION_OVER_QUOTA
 from atoll.domain.priorities import PRIORITIES, PRIORITY_LABEL
 from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.manifests import (
+    PLATFORM,
     Enforced,
     Policy,
     Rule,
@@ -57,7 +59,7 @@ def validate_ray(enforced: Enforced) -> Policy:
     """Everything that a Ray workload must be."""
     rules = [
         *_queue_rules(enforced), *_placement_rules(enforced), *_pod_rules(),
-        *_deadlock_rules(), *size_rules(enforced),
+        *_deadlock_rules(), *_count_rules(), *size_rules(enforced),
     ]  # fmt: skip
     return Policy("atoll-ray", _WORKLOADS, _CONDITIONS, _variables(enforced), rules)
 
@@ -182,6 +184,20 @@ def _pod_rules() -> Iterator[Rule]:
         """,
         "Pods may not use the host: leave hostNetwork, hostPID, hostIPC, hostPath, hostPort and "
         "privileged out of the pod templates.",
+    )
+
+
+def _count_rules() -> Iterator[Rule]:
+    """What the worker has suspended for lack of quota (`policies.counts`) it resumes itself."""
+    note = text(ANNOTATION_OVER_QUOTA)
+    yield Rule(
+        f"""
+        {PLATFORM} || object.kind != 'RayCluster' || request.operation == 'CREATE'
+        || !({note} in {_HAD_NOTES})
+        || ({note} in {_NOTES} && object.spec.?suspend.orValue(false))
+        """,
+        "This Ray cluster is suspended because all Ray clusters of the quota are taken. It goes on by "
+        "itself when there is room: delete another, or ask the team owner for more rayclusters.",
     )
 
 

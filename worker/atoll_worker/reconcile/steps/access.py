@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from atoll.cluster.client import Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import SECRET, SERVICE_ACCOUNT, kind_of
+from atoll.cluster.kinds import CLUSTER_ROLE_BINDING, SECRET, SERVICE_ACCOUNT, kind_of
 from atoll.domain import names
-from atoll_worker.reconcile.inside import access_manifests, mirror_manifests
+from atoll_worker.reconcile.inside import FORMER_BINDING, access_manifests, mirror_manifests
 from atoll_worker.reconcile.outcome import Change, Done, Mint, Outcome, Put, Remove, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -18,11 +18,14 @@ RENEW_BEFORE = timedelta(seconds=TOKEN_SECONDS / 2)
 
 @dataclass(frozen=True)
 class Seen:
-    """Is the syncer at work, what is missing inside, which tokens are to be minted anew."""
+    """Is the syncer at work, what is missing inside, which tokens are to be minted anew, and is there
+    what an older version gave to members.
+    """
 
     reachable: bool
     missing: tuple[Object, ...]
     stale: tuple[Mint, ...]
+    former: bool = False
 
 
 class Access(Step):
@@ -44,7 +47,8 @@ class Access(Step):
             if not says(found, manifest):
                 missing.append(manifest)
         stale = [mint for mint in self._tokens(scope) if await self._is_stale(scope, mint)]
-        return Seen(account is not None, tuple(missing), tuple(stale))
+        former = await inside.find(CLUSTER_ROLE_BINDING, FORMER_BINDING)
+        return Seen(account is not None, tuple(missing), tuple(stale), former is not None)
 
     def _tokens(self, scope: Scope) -> list[Mint]:
         """The gateway's, and in shared mode that of the gang mirror."""
@@ -75,12 +79,15 @@ class Access(Step):
         return not text or datetime.fromisoformat(text) - datetime.now(UTC) < RENEW_BEFORE
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
-        return [*(Put(manifest, inside=True) for manifest in seen.missing), *seen.stale]
+        made: list[Change] = [Put(manifest, inside=True) for manifest in seen.missing]
+        if seen.former:
+            made.append(Remove(CLUSTER_ROLE_BINDING, FORMER_BINDING, inside=True))
+        return [*made, *seen.stale]
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         if not seen.reachable:
             return Wait("SyncerStarting", "The default ServiceAccount is not there yet")
-        if seen.missing or seen.stale:
+        if seen.missing or seen.stale or seen.former:
             return Wait("Writing", "Roles and tokens are being written")
         return Done("Roles for owner, member and viewer are there; the gateway may come in")
 

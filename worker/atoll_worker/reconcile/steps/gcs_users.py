@@ -4,7 +4,7 @@ import base64
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,10 @@ FILE_SECRET = "redis-users"  # noqa: S105 (a name)
 
 FORMER_SECRET = "redis"  # noqa: S105 (a name)
 """Inside, in the Ray namespace: where earlier versions put the administrator's password."""
+_NAMED = 5
+"""Most Secrets that the condition names."""
+_NAME_LIMIT = 253
+"""Longest name of a Secret. KubeRay takes far shorter names only, the definition of RayClusters any."""
 
 Place = tuple[str, str]
 """Namespace and name inside."""
@@ -91,14 +95,15 @@ class GcsUsers(Step):
         found = await inside.items(SECRET, labels={LABEL_STEP: self.name})
         file = await scope.host.find(SECRET, FILE_SECRET, scope.namespace)
         external = await scope.external_access() if scope.external else None
+        credentials = {_place(secret): _value(secret, "password") for secret in found}
         return Seen(
             served=True,
             external=external,
             outdated=_outdated(found, external),
             left=await _left(scope, external) if external else (),
             former=await _former(inside, clusters),
-            owners=_owners(clusters),
-            credentials={_place(secret): _value(secret, "password") for secret in found},
+            owners=_owners(clusters, credentials.keys()),
+            credentials=credentials,
             stored={key: _value(file, key) for key in file.get("data") or {}} if file else {},
             live=tuple(await store.users()),
             with_keys=with_keys,
@@ -121,7 +126,11 @@ class GcsUsers(Step):
             changes.append(Put(_secret((scope.namespace, FILE_SECRET), files, labels)))
         changes += _live_changes(users, seen.live, anew=files != seen.stored)
         changes += [
-            Put(_secret(place, _credentials(place, password, seen.external), labels), inside=True)
+            Put(
+                _secret(place, _credentials(place, password, seen.external), labels),
+                inside=True,
+                refusable=True,
+            )
             for place, password in passwords.items()
             if seen.credentials.get(place) != password or place in seen.outdated
         ]
@@ -133,18 +142,28 @@ class GcsUsers(Step):
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         if not seen.served:
             return Wait("WaitingForOperator", "Ray clusters are not served yet")
-        if seen.owners.keys() - seen.credentials.keys():
-            return Wait("Writing", "Users of Redis are being written")
+        if missing := sorted(seen.owners.keys() - seen.credentials.keys()):
+            names = ", ".join(f"{namespace}/{name}" for namespace, name in missing[:_NAMED])
+            return Wait(
+                "Writing", f"Users of Redis are being written; without their Secret: {names}"
+            )
         count = len(seen.owners)
         return Done(f"{count} Ray workload{'' if count == 1 else 's'}, each with keys of its own")
 
 
-def _owners(clusters: list[Object]) -> dict[Place, frozenset[str]]:
+def _owners(clusters: list[Object], there: Collection[Place]) -> dict[Place, frozenset[str]]:
+    """Who goes by which Secret; `there`: the Secrets that there are.
+
+    One on its way out gets no Secret any more: with a namespace that is going the Secret went first, and
+    none can be made.
+    """
     found: dict[Place, set[str]] = defaultdict(set)
     for cluster in clusters:
-        owner = storage_namespace(cluster)
-        if owner is not None:
-            found[cluster["metadata"]["namespace"], credentials_of(cluster)].add(owner)
+        owner, secret = storage_namespace(cluster), credentials_of(cluster)
+        place = cluster["metadata"]["namespace"], secret
+        late = "deletionTimestamp" in cluster["metadata"] and place not in there
+        if owner is not None and len(secret) <= _NAME_LIMIT and not late:
+            found[place].add(owner)
     return {place: frozenset(owners) for place, owners in found.items()}
 
 

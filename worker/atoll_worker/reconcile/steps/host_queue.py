@@ -1,12 +1,12 @@
 """Shared mode: the virtual cluster's queue in the host's gang scheduler. It holds its quota."""
 
 from atoll.cluster.client import Object
-from atoll.cluster.drift import says
 from atoll.cluster.kinds import QUEUE
 from atoll.cluster.quota_trees import limits_of
 from atoll.domain.gangs import queue_spec
 from atoll.domain.names import host_queue
-from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Remove, Wait
+from atoll_worker.reconcile.outcome import Change, Done, Outcome, Remove, Wait
+from atoll_worker.reconcile.queue_changes import queue_changes
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
@@ -38,12 +38,7 @@ class HostQueue(Step):
         }
 
     def plan(self, scope: Scope, seen: Object | None) -> list[Change]:
-        manifest = self._manifest(scope)
-        # A resource that was taken out of the quota must go from the queue, too: says() looks only
-        # for what is wanted.
-        caps = ((seen or {}).get("spec") or {}).get("capability") or {}
-        same = set(caps) == set(manifest["spec"]["capability"])
-        return [] if same and says(seen, manifest) else [Put(manifest)]
+        return queue_changes(seen, self._manifest(scope))
 
     def judge(self, scope: Scope, seen: Object | None) -> Outcome:
         if seen is None:

@@ -1,11 +1,11 @@
 """The team's queue in the gang scheduler, capped by the virtual cluster's quota."""
 
 from atoll.cluster.client import InitializingError, Object
-from atoll.cluster.drift import says
 from atoll.cluster.kinds import kind_of
 from atoll.domain.names import queue_name
 from atoll.errors import NotFoundError
-from atoll_worker.reconcile.outcome import Change, Done, Outcome, Put, Wait
+from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
+from atoll_worker.reconcile.queue_changes import queue_changes
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -37,13 +37,12 @@ class Queue(Step):
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         served, queue = seen
-        manifest = self._manifest(scope)
-        return [Put(manifest, inside=True)] if served and not says(queue, manifest) else []
+        return queue_changes(queue, self._manifest(scope), inside=True) if served else []
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         served, queue = seen
         if not served:
             return Wait("WaitingForScheduler", "The scheduler's resources are not served yet")
-        if queue is None or not says(queue, self._manifest(scope)):
+        if queue is None or queue_changes(queue, self._manifest(scope)):
             return Wait("Making", "The queue is not there yet, or not as it must be")
         return Done(queue_name(scope.vc.spec.team))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from atoll.cluster.client import InitializingError, Object
-from atoll.cluster.drift import says
 from atoll.cluster.kinds import (
     NODE,
     PERSISTENT_VOLUME_CLAIM,
@@ -28,6 +27,7 @@ from atoll.domain.usage import free_of, over, requests_of
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
 from atoll_worker.reconcile.policies.manifests import SYSTEM_NAMESPACES
+from atoll_worker.reconcile.queue_changes import queue_changes
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -102,7 +102,7 @@ class Quota(Step):
         except (NotFoundError, InitializingError):
             found = None
         title = f"the queue {name} inside"
-        if says(found, manifest):
+        if not queue_changes(found, manifest):
             return Layer(title, share.capability, share.capability)
         capability = ((found or {}).get("spec") or {}).get("capability") or {}
         return Layer(title, share.capability, capability)

@@ -22,7 +22,9 @@ from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
 PATIENCE_SECONDS = 60.0
-"""How long a virtual cluster that does not answer may hold up its own deletion."""
+"""How long a virtual cluster may hold up its own deletion: by no answer, by finalizers, or by admission
+of its owner's that refuses to let Ray workloads go.
+"""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class RayClusters(Step):
             return None
 
     def remove_plan(self, scope: Scope, left: list[tuple[Kind, Object]] | None) -> list[Change]:
+        if _patience_is_over(scope):
+            return []  # a refusal inside would end the pass before anything else is taken down
         return [
             Remove(kind, item["metadata"]["name"], item["metadata"]["namespace"], inside=True)
             for kind, item in left or []
@@ -132,8 +136,7 @@ class RayClusters(Step):
         ]
 
     def removed(self, scope: Scope, left: list[tuple[Kind, Object]] | None) -> Outcome:
-        since = datetime.fromisoformat(scope.vc.metadata.deletion_timestamp or "")
-        over = (datetime.now(UTC) - since).total_seconds() > PATIENCE_SECONDS
+        over = _patience_is_over(scope)
         if left is None:
             if over:
                 return Done(
@@ -144,6 +147,11 @@ class RayClusters(Step):
             names = ", ".join(item["metadata"]["name"] for _, item in left)
             return Wait("StoppingRay", f"Stopping {names}")
         return Done("No Ray workload is left" if not left else "They go with the namespace")
+
+
+def _patience_is_over(scope: Scope) -> bool:
+    since = datetime.fromisoformat(scope.vc.metadata.deletion_timestamp or "")
+    return (datetime.now(UTC) - since).total_seconds() > PATIENCE_SECONDS
 
 
 async def _nodes(scope: Scope) -> tuple[HostNode, ...]:
