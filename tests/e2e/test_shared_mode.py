@@ -125,6 +125,8 @@ def test_a_gang_too_large_waits_whole_while_a_smaller_one_runs(
 ) -> None:
     inside = pools.stage.inside("pool-a")
     fill(inside, "filler", 2, "350m")
+    # Volcano keeps room for a gang that it has let into its queue: the filler must be placed before.
+    until(lambda: len(bound(pools, "pool-a", "filler")) == 2, "the filler is placed", 60)
     # Within the quota, for what can never fit is refused at once; but not beside the filler.
     large = RayClusterSpec(name="large", workers=4, head_cpu="500m", head_memory="1Gi",
                            worker_cpu="200m", worker_memory="256Mi")  # fmt: skip
