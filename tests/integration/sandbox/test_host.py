@@ -54,6 +54,15 @@ def test_up_repairs_what_was_killed(host: Host, name: str) -> None:
     kept = [other for other in before if other not in (name, "controller-manager", "scheduler")]
     assert all(after[other] == before[other] for other in kept)
     assert len(host.cluster.names("nodes")) == 4
+    controllers_work(host, f"after-{name}")
+
+
+def controllers_work(host: Host, namespace: str) -> None:
+    """A new namespace gets its ServiceAccount. Killed while they begin, they would never all begin."""
+    host.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    account = ("serviceaccount", "default", "-n", namespace)
+    until(lambda: host.cluster.get(*account), "the controllers work", 60)
+    host.cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def alive(host: Host, name: str) -> bool:

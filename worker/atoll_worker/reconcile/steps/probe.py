@@ -5,12 +5,13 @@ from typing import Any
 from atoll.cluster.kinds import RAY_CLUSTER
 from atoll.domain.names import RAY_NAMESPACE
 from atoll_worker.reconcile.outcome import Change, Done, Outcome
+from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
 
 class Probe(Step):
-    """Asks the virtual cluster's API for its health and for Ray clusters."""
+    """Asks the virtual cluster's API for its health, for Ray clusters and for what gangs are made of."""
 
     name, title, condition = "probe", "Try it as the team would", "ProbeReady"
     needs = ("NodesReady", "HostQueueReady", "RedisReady", "OperatorReady", "SchedulerReady", "QueueReady",
@@ -20,6 +21,8 @@ class Probe(Step):
         inside = await scope.inside()
         await inside.request("GET", "/readyz")
         await inside.items(RAY_CLUSTER, RAY_NAMESPACE)
+        # Where only definitions were installed, nothing else has asked whether they are served yet.
+        await inside.items(adapter_of(scope.versions).told_by, RAY_NAMESPACE)
         version = (await inside.request("GET", "/version")).json()
         return str(version["gitVersion"]).lstrip("v")
 
