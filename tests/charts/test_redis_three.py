@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from charts.rendering import render
-from charts.three_redis import Three
+from charts.three_redis import PODS, Three
 from waiting import until
-
-PODS = [f"{kind}-{n}" for kind in ("redis", "sentinel") for n in (0, 1, 2)]
 
 
 @pytest.fixture

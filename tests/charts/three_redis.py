@@ -12,11 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from atoll_worker.reconcile.ports import Instance
 from charts.rendering import Rendered
 from waiting import until
 
 PASSWORD = "a-Password_with-33-characters-in-it"
 _NUMBERS = (0, 1, 2)
+PODS = [f"{kind}-{n}" for kind in ("redis", "sentinel") for n in _NUMBERS]
 
 
 def _free_port(addresses: list[str]) -> int:
@@ -140,8 +142,7 @@ class Three:
         return done.returncode == 0
 
     def ready(self) -> list[str]:
-        pods = [f"{kind}-{n}" for kind in ("redis", "sentinel") for n in _NUMBERS]
-        return [pod for pod in pods if self.probe(pod)]
+        return [pod for pod in PODS if self.probe(pod)]
 
     def primary(self) -> str:
         """The pod that the ready Sentinels name, as one who asks the Service learns it."""
@@ -152,6 +153,15 @@ class Three:
             check=False, capture_output=True, text=True, timeout=10,
         ).stdout.split()  # fmt: skip
         return f"redis-{answer[0][-1]}" if answer else ""
+
+    def instances(self) -> list[Instance]:
+        """How the worker reaches them."""
+        return [
+            Instance(pod, self.address(pod), self.sentinel_port, sentinel=True)
+            if pod.startswith("sentinel")
+            else Instance(pod, self.address(pod), self.port)
+            for pod in PODS
+        ]
 
     def all_ready(self, seconds: float = 60) -> None:
         """All six are ready, and every Sentinel knows both replicas and both others.

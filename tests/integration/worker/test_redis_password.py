@@ -18,7 +18,7 @@ from atoll_worker.reconcile.steps.redis_password import (
 )
 from builders.redis_server import ADMIN, redis_server
 from charts.rendering import render
-from charts.three_redis import PASSWORD, Three
+from charts.three_redis import PASSWORD, PODS, Three
 from waiting import until
 
 
@@ -66,23 +66,17 @@ async def test_three_redis_keep_their_state_and_fail_over_with_the_new_password(
     tmp_path: Path,
 ) -> None:
     three = Three(render("tenant", "three"), tmp_path)
-    pods = [f"{kind}-{n}" for kind in ("redis", "sentinel") for n in (0, 1, 2)]
     try:
-        for pod in pods:
+        for pod in PODS:
             three.start(pod)
         three.all_ready()
         assert three.ask("redis-0", "set", "k", "kept") == "OK"
         started = {pod: process.pid for pod, process in three.running.items()}
-        instances = [
-            Instance(pod, three.address(pod), three.sentinel_port, sentinel=True)
-            if pod.startswith("sentinel")
-            else Instance(pod, three.address(pod), three.port)
-            for pod in pods
-        ]
+        instances = three.instances()
         states = await rotate(instances, Passwords(PASSWORD), 1000.0)
         states += await rotate(instances, states[-1], 1000.0 + OVERLAP_SECONDS + 1)
         assert {pod: process.pid for pod, process in three.running.items()} == started
-        see(three, pods, states[-1])
+        see(three, states[-1])
         three.all_ready()
         assert three.primary() == "redis-0"
         three.kill("redis-0")
@@ -96,9 +90,9 @@ async def test_three_redis_keep_their_state_and_fail_over_with_the_new_password(
         three.stop()
 
 
-def see(three: Three, pods: list[str], said: Passwords) -> None:
+def see(three: Three, said: Passwords) -> None:
     """What the kubelet does some time after the Secret has changed."""
     data = said.secret("vc-lab", {})["data"]
     three.secret = {key: base64.b64decode(value).decode() for key, value in data.items()}
-    for pod in pods:
+    for pod in PODS:
         three.mount(pod, three.secret)

@@ -12,7 +12,7 @@ from atoll.errors import TemporaryError
 from atoll_worker.adapters.redis_store import RedisStore
 from atoll_worker.reconcile.ports import Instance, KnownUsers
 from charts.rendering import render
-from charts.three_redis import PASSWORD, Three
+from charts.three_redis import PASSWORD, PODS, Three
 
 ADMIN = "the-administrators"
 ONE = StoreUser("ray/raycluster-one-redis", password_hash("one"), frozenset({"u1"}))
@@ -101,17 +101,11 @@ async def test_three_pods_and_their_sentinels_know_every_user_and_one_may_be_sil
     tmp_path: Path,
 ) -> None:
     three = Three(render("tenant", "three"), tmp_path)
-    pods = [f"{kind}-{n}" for kind in ("redis", "sentinel") for n in (0, 1, 2)]
     try:
-        for pod in pods:
+        for pod in PODS:
             three.start(pod)
         three.all_ready()
-        instances = [
-            Instance(pod, three.address(pod), three.sentinel_port, sentinel=True)
-            if pod.startswith("sentinel")
-            else Instance(pod, three.address(pod), three.port)
-            for pod in pods
-        ]
+        instances = three.instances()
         store = RedisStore(instances, PASSWORD)
         await store.put_users([ONE], [])
         assert [known.right(ONE) for known in await store.users()] == [True] * 6
