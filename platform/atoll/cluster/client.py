@@ -188,14 +188,18 @@ class Cluster:
         except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
             raise translate(error, f"watch of {kind.plural}") from error
 
-    async def create(self, manifest: Object) -> Object:
-        """A new object; ConflictError with code "exists" when the name is taken."""
+    async def create(self, manifest: Object, *, dry_run: bool = False) -> Object:
+        """A new object; ConflictError with code "exists" when the name is taken.
+
+        With `dry_run` the server does all it does at a creation, admission too, and keeps nothing.
+        """
         kind = kind_of(manifest)
         where = {"namespace": manifest["metadata"]["namespace"]} if kind.namespaced else {}
         what = f"{kind.kind} {manifest['metadata'].get('name')}"
         item = _resource(kind).from_dict(manifest)
         item["metadata"] = dict(manifest["metadata"])
-        return _plain(await self._call(what, "create", item, **where))
+        dry = {"dry_run": True} if dry_run else {}
+        return _plain(await self._call(what, "create", item, **where, **dry))
 
     async def replace(self, manifest: Object, *, status: bool = False) -> Object:
         """Compare and set by metadata.resourceVersion; StaleWriteError when somebody wrote first."""
