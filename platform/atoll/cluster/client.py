@@ -59,8 +59,8 @@ def translate(error: Exception, what: str) -> AtollError:
     if isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 404:
         return NotFoundError(f"{what}: the API server does not serve this kind")
     if not isinstance(error, ApiError):
-        name = type(error).__name__
-        return UnavailableError(f"{what}: the Kubernetes API did not answer ({name})")
+        cause = ": ".join(filter(None, (type(error).__name__, str(error))))
+        return UnavailableError(f"{what}: the Kubernetes API did not answer ({cause})")
     status = error.status
     text = f"{what}: {status.message}"
     code, reason = status.code or 500, status.reason
