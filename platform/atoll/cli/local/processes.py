@@ -72,6 +72,7 @@ def environment(
         "ATOLL_METRICS_PORT": "0",
         "PATH": f"{helm.parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
+        "ATOLL_SERVICE": "1",
         # glibc keeps a heap for every thread, and what was free in it once it held something large.
         "MALLOC_ARENA_MAX": "2",
         "MALLOC_TRIM_THRESHOLD_": "131072",
