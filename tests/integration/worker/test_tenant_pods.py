@@ -65,9 +65,16 @@ def pod(node: str = "n1") -> Object:
     }  # fmt: skip
 
 
+FITTED = {"memory": "64Mi", "ephemeral-storage": "1Gi"}
+"""Requests and limits alike."""
+
+
 def shared_pod(node: str = "") -> Object:
     """One that Volcano places on the shared nodes, in the queue of its virtual cluster."""
     body = pod(node)
+    body["spec"]["containers"][0]["resources"] |= {
+        "requests": dict(FITTED), "limits": {"nvidia.com/gpu": "1", **FITTED},
+    }  # fmt: skip
     if not node:
         del body["spec"]["nodeName"]
     body["metadata"]["annotations"] = {"scheduling.volcano.sh/queue-name": "vc-s"}
@@ -228,8 +235,8 @@ def test_in_shared_mode_a_taint_is_tolerated_for_a_device_only(
 ) -> None:
     """Asking for none of something costs nothing, on any node."""
     body = shared_pod()
-    amounts = {"requests": {taint: asked}, "limits": {taint: asked}}
-    body["spec"]["containers"][0]["resources"] = amounts
+    amounts = {taint: asked, **FITTED}
+    body["spec"]["containers"][0]["resources"] = {"requests": amounts, "limits": amounts}
     body["spec"]["tolerations"] = [{"key": taint, "operator": "Exists"}]
     refused = said(host, body, "vc-s")
     assert (refused == "", "tolerates only" in refused) == (let_in, not let_in), refused

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from atoll.domain.quantities import parse_quantity
 from atoll.resources.profiles import Profile
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll_worker.adapters.helm import canonical_hash
@@ -96,7 +97,7 @@ def test_a_shared_virtual_cluster_is_pinned_to_shared_nodes_and_its_pods_have_a_
     nodes = values["sync"]["fromHost"]["nodes"]
     assert nodes == {"enabled": False, "selector": {"labels": {"atoll.dev/shared": "true"}}}
     assert values["sync"]["toHost"]["pods"]["priorityClassName"] == "atoll-gang"
-    assert values["controlPlane"]["coredns"] == {"priorityClassName": "atoll-plain"}
+    assert values["controlPlane"]["coredns"]["priorityClassName"] == "atoll-plain"
     assert values["controlPlane"]["distro"]["k8s"]["scheduler"]["enabled"] is False
     assert kuberay_values(profile(), shared=True)["priorityClassName"] == "atoll-plain"
 
@@ -106,7 +107,25 @@ def test_in_shared_mode_the_queue_counts_what_gangs_hold_and_the_namespace_the_r
     quota = tenant_values(shared, profile(), 1)["quota"]
     assert quota == {
         "hard": {"pods": "28"},
-        "plain": {"requests.cpu": "650m", "requests.memory": "1664Mi"},
+        "plain": {"requests.cpu": "650m", "requests.memory": "2432Mi"},
     }
+
+
+def test_the_platforms_own_pods_of_a_shared_virtual_cluster_use_what_they_request() -> None:
+    """The host judges them as it judges a team's, and a restarting one finds room in what is theirs."""
+    shared = cluster(mode="shared", quota={"cpu": "4", "memory": "8Gi"})
+    dns = vcluster_values(shared, profile())["controlPlane"]["coredns"]["deployment"]["resources"]
+    operator = kuberay_values(profile(), shared=True)["resources"]
+    for amounts in (dns, operator):
+        assert amounts["requests"]["memory"] == amounts["limits"]["memory"]
+    values = tenant_values(shared, profile(), 1)
+    limits = values["limitRange"]
+    assert limits["default"] == limits["defaultRequest"] == {"ephemeral-storage": "1Gi"}
+    left = parse_quantity(values["quota"]["plain"]["requests.memory"]) - sum(
+        parse_quantity(amount)
+        for amount in (profile().spec.vcluster.memory, profile().spec.redis.memory)
+    )
+    assert left >= 2 * sum(parse_quantity(a["requests"]["memory"]) for a in (dns, operator))
+    assert "limitRange" not in tenant_values(cluster(quota={"cpu": "1"}), profile(), 1)
     dedicated = cluster(quota={"cpu": "4"})
     assert tenant_values(dedicated, profile(), 1)["quota"]["plain"] == {}

@@ -18,6 +18,7 @@ from atoll.domain.ray_clusters import mirrored
 from atoll.domain.versions import Version, parse_version
 from atoll.resources.profiles import Profile
 from atoll.resources.virtual_clusters import VirtualCluster
+from atoll_worker.reconcile.policies.limits import BOUNDED
 
 
 def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
@@ -50,7 +51,10 @@ def vcluster_values(vc: VirtualCluster, profile: Profile) -> dict[str, Any]:
         "telemetry": {"enabled": False},
     }
     if vc.spec.mode == "shared":
-        values["controlPlane"]["coredns"] = {"priorityClassName": PRIORITY_PLAIN}
+        values["controlPlane"]["coredns"] = {
+            "priorityClassName": PRIORITY_PLAIN,
+            "deployment": {"resources": _DNS},
+        }
     if profile.spec.registry:
         values["controlPlane"]["advanced"] = {"defaultImageRegistry": profile.spec.registry}
     return _merged(values, vc.spec.values)
@@ -159,6 +163,10 @@ def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 def kuberay_values(profile: Profile, *, shared: bool = False) -> dict[str, Any]:
     """Values of the KubeRay operator chart. The batch scheduler is chosen per operator."""
     plain = {"priorityClassName": PRIORITY_PLAIN} if shared else {}
+    amounts = {
+        "requests": {"cpu": "50m", "memory": "128Mi"},
+        "limits": {"cpu": "500m", "memory": "512Mi"},
+    }
     image: dict[str, Any] = {"pullPolicy": "IfNotPresent"}
     if profile.spec.registry:
         image["repository"] = f"{profile.spec.registry}/kuberay/operator"
@@ -167,11 +175,21 @@ def kuberay_values(profile: Profile, *, shared: bool = False) -> dict[str, Any]:
         **_own_wait(profile),
         "batchScheduler": {"name": profile.spec.scheduler.name},
         **plain,
-        "resources": {
-            "requests": {"cpu": "50m", "memory": "128Mi"},
-            "limits": {"cpu": "500m", "memory": "512Mi"},
-        },
+        "resources": _fitted(amounts) if shared else amounts,
     }
+
+
+_DNS = {
+    "requests": {"cpu": "20m", "memory": "170Mi"},
+    "limits": {"cpu": "1", "memory": "170Mi"},
+}
+"""Of the DNS of a shared virtual cluster: as vcluster's chart has it, but for the request of memory."""
+
+
+def _fitted(amounts: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Shared mode: the request of memory is its limit, of the platform's own pods inside too."""
+    memory = {"memory": amounts["limits"]["memory"]}
+    return {**amounts, "requests": {**amounts["requests"], **memory}}
 
 
 def _own_wait(profile: Profile) -> dict[str, Any]:
@@ -187,12 +205,19 @@ def volcano_definitions() -> dict[str, Any]:
     return {"custom": dict.fromkeys(off, False)}
 
 
-_OWN_PODS = {"cpu": "400m", "memory": "1Gi", "pods": "8", "services": "12", "storage": "0"}
+_OWN_PODS = {
+    "cpu": "400m", "memory": "1Gi", "pods": "8", "services": "12", "storage": "0",
+    "ephemeral-storage": "5Gi",
+}  # fmt: skip
 """What DNS, operator, scheduler and a restarting pod of ours may hold, beside what the profile says."""
 
 
-_SENTINELS = {"cpu": "30m", "memory": "96Mi", "pods": "5", "services": "3"}
+_SENTINELS = {
+    "cpu": "30m", "memory": "96Mi", "pods": "5", "services": "3", "ephemeral-storage": "3Gi",
+}  # fmt: skip
 """Three Sentinels; and the pods and Services that three Redis have more than one."""
+_MORE_PLAIN = {"cpu": "0", "memory": "768Mi"}
+"""Shared mode: what the memory requests of DNS and operator, one of them restarting, grow to their limits."""
 
 
 def overhead(profile: Profile) -> dict[str, str]:
@@ -201,7 +226,9 @@ def overhead(profile: Profile) -> dict[str, str]:
     """
     plane, redis = profile.spec.vcluster, profile.spec.redis
     named = {"cpu": plane.cpu, "memory": plane.memory, "storage": plane.storage}
-    store = {"cpu": "50m", "memory": redis.memory, "storage": redis.storage}
+    store = {
+        "cpu": "50m", "memory": redis.memory, "storage": redis.storage, "ephemeral-storage": "1Gi",
+    }  # fmt: skip
     stores = [] if redis.external else [store] * redis.replicas
     if stores and redis.replicas > 1:
         stores.append(_SENTINELS)
@@ -233,7 +260,7 @@ def plain_quota(vc: VirtualCluster, profile: Profile) -> dict[str, str]:
     """Shared mode: `hard` for pods that the gang scheduler does not place, ours and plain ones."""
     if vc.spec.mode == "dedicated":
         return {}
-    ours = overhead(profile)
+    ours = add_quantities(overhead(profile), _MORE_PLAIN)
     return {f"requests.{resource}": ours[resource] for resource in ("cpu", "memory")}
 
 
@@ -244,8 +271,17 @@ def tenant_values(vc: VirtualCluster, profile: Profile, fence: int) -> dict[str,
         "virtualCluster": vc.name,
         "team": vc.spec.team,
         "quota": {"hard": host_quota(vc, profile), "plain": plain_quota(vc, profile)},
+        **_limit_range(vc),
         "redis": _redis_values(profile),
     }
+
+
+def _limit_range(vc: VirtualCluster) -> dict[str, Any]:
+    """Shared mode: on disk too, what a container that says nothing gets is request and limit alike."""
+    if vc.spec.mode == "dedicated":
+        return {}
+    disk = {"ephemeral-storage": BOUNDED["ephemeral-storage"]}
+    return {"limitRange": {"defaultRequest": disk, "default": disk}}
 
 
 def _redis_values(profile: Profile) -> dict[str, Any]:

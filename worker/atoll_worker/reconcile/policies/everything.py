@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from atoll.cluster.client import Object
 from atoll.domain.schedulers import VOLCANO
+from atoll_worker.reconcile.policies.limits import mutate_limits, validate_limits
 from atoll_worker.reconcile.policies.manifests import (
     Enforced,
     Policy,
@@ -38,6 +39,8 @@ def _validating(enforced: Enforced) -> list[Policy]:
         made.append(upgrades)
     if enforced.scheduler is VOLCANO:
         made += [validate_pods(enforced), validate_groups(enforced), validate_queues(enforced)]
+    if enforced.shared:
+        made.append(validate_limits())
     return made
 
 
@@ -45,4 +48,6 @@ def _mutating(enforced: Enforced) -> list[Policy]:
     made = [mutate_ray(enforced), mutate_starts()]
     if enforced.scheduler is VOLCANO:
         made += [mutate_pods(enforced), mutate_groups(enforced)]
+    if enforced.shared:
+        made.append(mutate_limits())
     return made

@@ -7,6 +7,7 @@ what the gang scheduler admits always fits the host's quota: a gang is never cut
 
 from atoll.domain.names import PRIORITY_PLAIN
 from atoll.domain.schedulers import VOLCANO
+from atoll_worker.reconcile.policies.limits import BOUNDED
 from atoll_worker.reconcile.policies.manifests import Enforced, Policy, Rule, resources, text
 
 _PODS = [resources("", "v1", ["pods"], "CREATE")]
@@ -36,9 +37,10 @@ def _conditions(enforced: Enforced) -> dict[str, str]:
 
 def mutate_pods(enforced: Enforced) -> Policy:
     """Send every pod through the gang scheduler, in the team's queue, with requests that count."""
+    defaults = _DEFAULTS | (BOUNDED if enforced.shared else {})
     requests = ", ".join(
         f"{text(name)}: string(c.?resources.?requests[?{text(name)}].orValue({text(amount)}))"
-        for name, amount in _DEFAULTS.items()
+        for name, amount in defaults.items()
     )
     return Policy(
         "atoll-pods", _PODS, _conditions(enforced), tenants_only=True,

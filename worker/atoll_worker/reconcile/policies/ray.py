@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from atoll.domain.names import ANNOTATION_OVER_QUOTA
 from atoll.domain.priorities import PRIORITIES, PRIORITY_LABEL
 from atoll.domain.schedulers import VOLCANO
+from atoll_worker.reconcile.policies.limits import template_rules
 from atoll_worker.reconcile.policies.manifests import (
     PLATFORM,
     Enforced,
@@ -60,6 +61,7 @@ def validate_ray(enforced: Enforced) -> Policy:
     rules = [
         *_queue_rules(enforced), *_placement_rules(enforced), *_pod_rules(),
         *_deadlock_rules(), *_count_rules(), *size_rules(enforced),
+        *(template_rules() if enforced.shared else ()),
     ]  # fmt: skip
     return Policy("atoll-ray", _WORKLOADS, _CONDITIONS, _variables(enforced), rules)
 

@@ -1,6 +1,6 @@
 """How much a Ray workload asks for at least, in CEL, and that the whole quota can hold it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from atoll.domain.quantities import parse_quantity
 from atoll_worker.reconcile.policies.manifests import Enforced, Rule, text
@@ -17,7 +17,7 @@ def cluster_spec(root: str) -> str:
 def size_variables(enforced: Enforced) -> dict[str, str]:
     """`asked_<resource>` of the workload, and `had_<resource>` of what it was before this write."""
     return {
-        f"{which}_{_word(resource)}": _total(root, resource)
+        f"{which}_{_word(resource)}": _total(root, resource, _extra(enforced, resource))
         for resource in _counted(enforced)
         for which, root in (("asked", "object"), ("had", "oldObject"))
     }
@@ -39,6 +39,15 @@ _EXTRA = {
 }
 """Requests of what KubeRay adds: the autoscaler in the head's pod, the default submitter of a RayJob
 (KubeRay 1.7, common/pod.go and common/job.go)."""
+_SUBMITTER_LIMIT = "1Gi"
+"""Memory limit of the default submitter, which in shared mode is its request (`policies.limits`)."""
+
+
+def _extra(enforced: Enforced, resource: str) -> dict[str, float]:
+    extra = dict(_EXTRA.get(resource, {}))
+    if enforced.shared and resource == "memory":
+        extra["submitter"] = _SUBMITTER_LIMIT
+    return {part: float(parse_quantity(amount)) for part, amount in extra.items()}
 
 
 def _amount(container: str, resource: str) -> str:
@@ -53,12 +62,11 @@ def _template(template: str, resource: str) -> str:
     return f"{template}.spec.containers.map(c, {_amount('c', resource)}).sum()"
 
 
-def _total(root: str, resource: str) -> str:
+def _total(root: str, resource: str, extra: Mapping[str, float]) -> str:
     """What the gang of a workload asks for at least: head, workers (autoscaled: the least number),
     autoscaler and submitter. 0 where there was none before.
     """
     cluster = f"({cluster_spec(root)})"
-    extra = {k: float(parse_quantity(v)) for k, v in _EXTRA.get(resource, {}).items()}
     scaled = f"{cluster}.?enableInTreeAutoscaling.orValue(false)"
     least = "int(g.?minReplicas.orValue(0))"
     count = f"({scaled} ? {least} : [int(g.?replicas.orValue(0)), {least}].max())"

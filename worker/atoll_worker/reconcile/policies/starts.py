@@ -59,7 +59,7 @@ def _container() -> str:
             env: [{", ".join(_copied(one, name) for name in _ASKED)}],
             resources: {one}.resources{{
                 requests: {{'cpu': '50m', 'memory': '64Mi'}},
-                limits: {{'cpu': '200m', 'memory': '256Mi'}}}},
+                limits: {{'cpu': '200m', 'memory': '64Mi'}}}},
             securityContext: {one}.securityContext{{
                 allowPrivilegeEscalation: false,
                 capabilities: {one}.securityContext.capabilities{{drop: ['ALL']}}}}}}
