@@ -213,11 +213,26 @@ def test_what_keeps_the_rules_is_let_in(kube: Kube) -> None:
         _lowest(1, 50),
         _workers(3),
     ):
-        workload = ray_cluster(worker_gpus=1) if "nvidia" in str(change) else ray_cluster()
-        worker_pod(workload)["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = "0"
+        workload = ray_cluster()
+        worker_pod(workload)["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = "1"
         change(workload)
         answer = ask(kube, workload)
         assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize("none", ["0", 0, "0m", "0.0"])
+def test_asking_for_none_of_a_device_is_no_reason_to_tolerate_its_taint(
+    kube: Kube, none: str | int
+) -> None:
+    workload = ray_cluster()
+    _set("spec.tolerations", [{"key": "nvidia.com/gpu", "operator": "Exists"}])(workload)
+    amounts = worker_pod(workload)["spec"]["containers"][0]["resources"]["limits"]
+    amounts["nvidia.com/gpu"] = none
+    answer = ask(kube, workload)
+    assert answer.status_code == 403, answer.text
+    assert "tolerate the taints" in answer.json()["message"]
+    amounts["nvidia.com/gpu"] = 1
+    assert ask(kube, workload).status_code == 201
 
 
 def test_the_submitter_of_a_job_counts_and_may_not_be_forgotten(kube: Kube) -> None:

@@ -153,7 +153,9 @@ def _placement_rules(enforced: Enforced) -> Iterator[Rule]:
         f"""
         variables.pods.all(p, p.spec.?tolerations.orValue([]).all(t,
             t.?key.orValue('').startsWith('node.kubernetes.io/')
-            || {_ANY_CONTAINER}.exists(c, t.?key.orValue('') in c.?resources.?limits.orValue({{}}))))
+            || {_ANY_CONTAINER}.exists(c,
+                quantity(string(c.?resources.?limits[?t.?key.orValue('')].orValue('0')))
+                    .isGreaterThan(quantity('0')))))
         """,
         "A pod template may tolerate the taints node.kubernetes.io/... and those named like a "
         "resource it asks for (nvidia.com/gpu); leave the others out.",
