@@ -11,7 +11,9 @@ ROLES = ("owner", "member", "viewer")
 FORMER_BINDING = "atoll-member"
 """It gave members Kubernetes' own role `edit`; what it refers to cannot be changed, so it goes."""
 _RAY_READ = {"apiGroups": ["ray.io"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
-_RAY_ALL = {"apiGroups": ["ray.io"], "resources": ["*"], "verbs": ["*"]}
+_RAY_KINDS = ["rayclusters", "raycronjobs", "rayjobs", "rayservices"]
+_RAY_ALL = {"apiGroups": ["ray.io"], "resources": _RAY_KINDS, "verbs": ["*"]}
+"""Without their status, by which is told what has run: that is KubeRay's to write."""
 
 
 def access_manifests(labels: dict[str, str]) -> list[Object]:

@@ -15,6 +15,7 @@ from atoll_worker.reconcile.policies.members import validate_members
 from atoll_worker.reconcile.policies.pods import mutate_pods, validate_pods
 from atoll_worker.reconcile.policies.queues import mutate_groups, validate_groups, validate_queues
 from atoll_worker.reconcile.policies.ray import mutate_ray, validate_ray, warn_of_upgrades
+from atoll_worker.reconcile.policies.ray_status import validate_ray_status
 from atoll_worker.reconcile.policies.starts import mutate_starts
 
 
@@ -33,7 +34,7 @@ def policy_manifests(enforced: Enforced, labels: Mapping[str, str]) -> list[Obje
 
 
 def _validating(enforced: Enforced) -> list[Policy]:
-    made = [validate_ray(enforced), validate_members()]
+    made = [validate_ray(enforced), validate_ray_status(), validate_members()]
     upgrades = warn_of_upgrades(enforced)
     if upgrades.rules:
         made.append(upgrades)

@@ -5,13 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atoll.cluster.client import Object
+from atoll.domain.names import SYSTEM_NAMESPACE
 from atoll.domain.priorities import PRIORITIES
 from atoll.domain.schedulers import VOLCANO, Scheduler
 
 _GROUP = "admissionregistration.k8s.io"
 PLATFORM = "'system:masters' in request.userInfo.groups"
 """CEL: whether the worker asks; nobody else has the administrator's certificate."""
-SYSTEM_NAMESPACES = ("kube-system", "atoll-system")
+OPERATOR = (
+    f"request.userInfo.username == 'system:serviceaccount:{SYSTEM_NAMESPACE}:kuberay-operator'"
+)
+"""CEL: whether KubeRay asks, under the account that its chart makes."""
+SYSTEM_NAMESPACES = ("kube-system", SYSTEM_NAMESPACE)
 """Where the platform's own pods run; their share is the overhead of the host's quota."""
 
 
