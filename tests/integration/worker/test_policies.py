@@ -343,16 +343,6 @@ def test_a_pod_goes_through_the_queue_and_nowhere_else(kube: Kube, change: Chang
     assert ask(kube, good).status_code == 403
 
 
-def test_kuberays_cleanup_does_not_wait_in_the_queue(kube: Kube) -> None:
-    cleanup = pod()
-    cleanup["metadata"]["labels"] = {"ray.io/node-type": "redis-cleanup"}
-    resources = {"requests": {"cpu": "200m", "memory": "256Mi"}}
-    cleanup["spec"]["containers"][0]["resources"] = resources
-    assert ask(kube, cleanup).status_code == 201
-    resources["requests"]["cpu"] = "300m"
-    assert ask(kube, cleanup).status_code == 403
-
-
 def test_gangs_stay_in_the_queue_and_queues_are_the_platforms(kube: Kube) -> None:
     assert ask(kube, group(QUEUE)).status_code == 201
     assert ask(kube, group("default")).status_code == 403

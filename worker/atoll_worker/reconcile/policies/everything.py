@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from atoll.cluster.client import Object
 from atoll.domain.schedulers import VOLCANO
+from atoll_worker.reconcile.policies.clean_ups import validate_clean_ups
 from atoll_worker.reconcile.policies.limits import mutate_limits, validate_limits
 from atoll_worker.reconcile.policies.manifests import (
     Enforced,
@@ -42,6 +43,8 @@ def _validating(enforced: Enforced) -> list[Policy]:
         made += [validate_pods(enforced), validate_groups(enforced), validate_queues(enforced)]
     if enforced.shared:
         made.append(validate_limits())
+    elif enforced.scheduler is VOLCANO:
+        made.append(validate_clean_ups())
     return made
 
 

@@ -7,6 +7,7 @@ what the gang scheduler admits always fits the host's quota: a gang is never cut
 
 from atoll.domain.names import PRIORITY_PLAIN
 from atoll.domain.schedulers import VOLCANO
+from atoll_worker.reconcile.policies.clean_ups import clean_up_pod
 from atoll_worker.reconcile.policies.limits import BOUNDED
 from atoll_worker.reconcile.policies.manifests import Enforced, Policy, Rule, resources, text
 
@@ -15,16 +16,7 @@ QUEUE_NOTE = "scheduling.volcano.sh/queue-name"
 GROUP_NOTE = "scheduling.k8s.io/group-name"
 _NOTES = "object.metadata.?annotations.orValue({})"
 _LABELS = "object.metadata.?labels.orValue({})"
-_CLEANUP = """
-    object.metadata.?labels[?'ray.io/node-type'].orValue('') == 'redis-cleanup'
-    && object.spec.containers.all(c,
-        quantity(c.?resources.?requests[?'cpu'].orValue('1')).compareTo(quantity('200m')) <= 0
-        && quantity(c.?resources.?requests[?'memory'].orValue('1Gi')).compareTo(quantity('256Mi'))
-           <= 0)
-"""
-_OWN_SHARE = {"no-cleanup-of-kuberay": f"!({_CLEANUP})"}
-"""KubeRay's Job that removes a deleted cluster's keys must not wait behind the queue it makes room in;
-the platform's own share of the quota has room for it."""
+_OWN_SHARE = {"no-cleanup-of-kuberay": f"!({clean_up_pod()})"}
 _SHARED = {"not-plain": f"object.spec.?priorityClassName.orValue('') != {text(PRIORITY_PLAIN)}"}
 """In shared mode the host lets pods past the queue by their class alone."""
 _DEFAULTS = {"cpu": "50m", "memory": "128Mi", "ephemeral-storage": "100Mi"}
