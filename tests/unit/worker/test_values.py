@@ -6,7 +6,13 @@ from atoll.domain.quantities import parse_quantity
 from atoll.resources.profiles import Profile
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll_worker.adapters.helm import canonical_hash
-from atoll_worker.reconcile.values import host_quota, kuberay_values, tenant_values, vcluster_values
+from atoll_worker.reconcile.values import (
+    CEILINGS,
+    host_quota,
+    kuberay_values,
+    tenant_values,
+    vcluster_values,
+)
 
 CHART = {"repository": "https://charts.example", "name": "c", "version": "1.0.0"}
 
@@ -70,11 +76,30 @@ def test_a_new_fence_is_not_a_new_wish() -> None:
 
 def test_the_platforms_own_share_comes_on_top_of_the_teams() -> None:
     quota = {"cpu": "2", "pods": "10", "nvidia.com/gpu": "1", "virtualclusters": "1"}
-    assert host_quota(cluster(quota=quota), profile()) == {
+    hard = host_quota(cluster(quota=quota), profile())
+    assert {name: amount for name, amount in hard.items() if name not in CEILINGS} == {
         "requests.cpu": "2650m",
         "pods": "18",
         "requests.nvidia.com/gpu": "1",
     }
+
+
+def test_what_a_quota_does_not_say_has_a_ceiling_on_the_host() -> None:
+    """Also pods that only wait, or have ended, are objects of an etcd that all teams share."""
+    ceilings = {name: str(most) for name, most in CEILINGS.items()}
+    for mode in ("dedicated", "shared"):
+        hard = host_quota(cluster(mode=mode, quota={"cpu": "1", "memory": "1Gi"}), profile())
+        assert {name: hard.get(name) for name in ceilings} == ceilings
+        assert int(ceilings["count/pods"]) > 0
+
+
+def test_a_quota_moves_the_ceilings() -> None:
+    quota = {"pods": "5000", "services": "40", "count/secrets": "3"}
+    hard = host_quota(cluster(quota=quota), profile())
+    assert hard["pods"] == "5008"
+    assert hard["count/pods"] == "10016"
+    assert hard["count/services"] == "500"
+    assert hard["count/secrets"] == "103"  # with the platform's own
 
 
 def test_policies_that_mutate_are_switched_on_where_they_are_a_beta() -> None:
@@ -105,6 +130,7 @@ def test_a_shared_virtual_cluster_is_pinned_to_shared_nodes_and_its_pods_have_a_
 def test_in_shared_mode_the_queue_counts_what_gangs_hold_and_the_namespace_the_rest() -> None:
     shared = cluster(mode="shared", quota={"cpu": "4", "memory": "8Gi", "pods": "20"})
     quota = tenant_values(shared, profile(), 1)["quota"]
+    quota["hard"] = {n: a for n, a in quota["hard"].items() if n not in CEILINGS}
     assert quota == {
         "hard": {"pods": "28"},
         "plain": {"requests.cpu": "650m", "requests.memory": "2432Mi"},

@@ -13,7 +13,7 @@ from atoll.domain.names import (
     RAY_NAMESPACE,
     host_namespace,
 )
-from atoll.domain.quantities import add_quantities
+from atoll.domain.quantities import add_quantities, parse_quantity
 from atoll.domain.ray_clusters import mirrored
 from atoll.domain.versions import Version, parse_version
 from atoll.resources.profiles import Profile
@@ -212,6 +212,11 @@ _OWN_PODS = {
 """What DNS, operator, scheduler and a restarting pod of ours may hold, beside what the profile says."""
 
 
+_OWN_OBJECTS = {
+    "count/configmaps": "20", "count/persistentvolumeclaims": "4", "count/pods": "20",
+    "count/poddisruptionbudgets.policy": "4", "count/secrets": "100", "count/services": "15",
+}  # fmt: skip
+"""What the platform itself has there; most Secrets are helm's, one for each revision."""
 _SENTINELS = {
     "cpu": "30m", "memory": "96Mi", "pods": "5", "services": "3", "ephemeral-storage": "3Gi",
 }  # fmt: skip
@@ -232,11 +237,32 @@ def overhead(profile: Profile) -> dict[str, str]:
     stores = [] if redis.external else [store] * redis.replicas
     if stores and redis.replicas > 1:
         stores.append(_SENTINELS)
-    return add_quantities(_OWN_PODS, named, *stores)
+    return add_quantities(_OWN_PODS, _OWN_OBJECTS, named, *stores)
+
+
+CEILINGS = {
+    "count/configmaps": 1000, "count/persistentvolumeclaims": 200, "count/pods": 2000,
+    "count/poddisruptionbudgets.policy": 500, "count/secrets": 1000, "count/services": 500,
+    "services.nodeports": 20,
+}  # fmt: skip
+"""Most objects that one virtual cluster has on the host, whose etcd, ports and schedulers all teams share.
+Pods that wait and pods that have ended count, too. A line of the quota with the same name takes the place."""
+_COUNTED_TWICE = {"pods": "count/pods", "services": "count/services"}
+"""Lines of a quota that count what a ceiling counts; ended pods are in the ceiling alone."""
 
 
 def host_quota(vc: VirtualCluster, profile: Profile) -> dict[str, str]:
-    """`hard` of the host ResourceQuota: the team's share plus the platform's own overhead.
+    """`hard` of the host ResourceQuota: what the quota says, and ceilings for what it does not say."""
+    named = _named_quota(vc, profile)
+    hard = {resource: str(most) for resource, most in CEILINGS.items()} | named
+    for resource, ceiling in _COUNTED_TWICE.items():
+        if resource in named and ceiling not in named:
+            hard[ceiling] = str(max(CEILINGS[ceiling], 2 * int(parse_quantity(named[resource]))))
+    return hard
+
+
+def _named_quota(vc: VirtualCluster, profile: Profile) -> dict[str, str]:
+    """The team's share plus the platform's own overhead.
 
     In shared mode the host's queue counts what its scheduler places: a ResourceQuota would also count
     the pods of gangs that wait, and so keep out a gang that fits.

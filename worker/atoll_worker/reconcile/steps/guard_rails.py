@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from atoll.cluster.kinds import NODE, RESOURCE_QUOTA
+from atoll.domain.quantities import parse_quantity
 from atoll.domain.queue_shares import differences
 from atoll_worker.reconcile.node_addresses import node_blocks
 from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Patch, Wait
@@ -14,6 +15,9 @@ from atoll_worker.reconcile.steps.release import Seen, install_when_needed
 from atoll_worker.reconcile.values import tenant_values
 
 RELEASE = "tenant"
+_SECRETS = "count/secrets"
+_ROOM = 5
+"""Secrets that one revision may need."""
 
 
 def tenant_chart(configured: Path | None) -> Path:
@@ -61,11 +65,15 @@ class GuardRails(Step):
         if wanted and seen.workloads[0] is None:
             return [install]  # somebody deleted the quota; the release does not know
         changes = install_when_needed(scope, seen.release, chart, install)
-        if changes or self._holds(values, seen):
+        if changes and not _secrets_full(seen):
             return changes
-        # Somebody changed it. Not by helm: what was written may refuse the Secret of a new revision.
+        if not changes and self._holds(values, seen):
+            return []
+        # Somebody changed it, or used all of its Secrets. Not by helm, which needs one for a new revision.
         hard = dict.fromkeys(_hard(seen)) | wanted
-        return [Patch(RESOURCE_QUOTA, RELEASE, {"spec": {"hard": hard}}, scope.namespace)]
+        if changes:
+            hard[_SECRETS] = str(_amount(seen, "used") + _ROOM)
+        return [Patch(RESOURCE_QUOTA, RELEASE, {"spec": {"hard": hard}}, scope.namespace), *changes]
 
     def judge(self, scope: Scope, seen: Rails) -> Outcome:
         if seen.release is None or seen.release.status != "deployed":
@@ -77,6 +85,16 @@ class GuardRails(Step):
     def _holds(self, values: dict[str, Any], seen: Rails) -> bool:
         """Whether the ResourceQuota says what the release was told, and no more."""
         return not differences(values["quota"]["hard"], _hard(seen))
+
+
+def _secrets_full(seen: Rails) -> bool:
+    """Whether the team has left no Secret for a revision of the release: it could keep its quota so."""
+    return 0 < _amount(seen, "hard") <= _amount(seen, "used")
+
+
+def _amount(seen: Rails, part: str) -> int:
+    status = (seen.workloads[0] or {}).get("status") or {}
+    return int(parse_quantity((status.get(part) or {}).get(_SECRETS, "0")))
 
 
 def _hard(seen: Rails) -> dict[str, str]:
