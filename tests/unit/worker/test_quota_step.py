@@ -40,6 +40,41 @@ def test_use_and_free_are_told_by_resource_of_the_quota() -> None:
     assert found == {"used": {"cpu": "1"}, "free": {"cpu": "3"}}
 
 
+def copied(namespace: str, **requests: str) -> dict[str, Any]:
+    """A pod that vcluster copied from a namespace inside, and that has a node."""
+    container = {"name": "c", "resources": {"requests": requests}}
+    labels = {"vcluster.loft.sh/namespace": namespace}
+    return {
+        "metadata": {"labels": labels}, "spec": {"nodeName": "n", "containers": [container]},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pods", "cpu", "gpus", "number"),
+    [
+        ([copied("ray", cpu="1")], "1", "0", "1"),
+        ([copied("ray", cpu="1"), copied("kube-system", cpu="20m")], "1", "0", "1"),
+        ([copied("kube-system", cpu="3"), copied("atoll-system", cpu="400m")], "3", "0", "0"),
+        ([copied("atoll-system", **{"nvidia.com/gpu": "2"})], "0", "2", "0"),
+        ([copied("kube-system", cpu="1m") for _ in range(9)], "0", "0", "3"),
+    ],
+    ids=["the team's", "the platform's", "more than its share", "devices", "many"],
+)
+async def test_what_passes_the_platforms_own_share_counts_in_its_namespaces_too(
+    pods: list[dict[str, Any]], cpu: str, gpus: str, number: str
+) -> None:
+    """An owner may have pods there, and the host's ResourceQuota counts them."""
+
+    class Host:
+        async def items(self, kind: object, *where: object) -> list[dict[str, Any]]:
+            return pods
+
+    looked = scope(cpu="4", pods="9", **{"nvidia.com/gpu": "2"})
+    looked.host, looked.namespace = Host(), "vc-a"
+    used = await Quota()._used(looked)
+    assert (used["cpu"], used.get("nvidia.com/gpu", "0"), used["pods"]) == (cpu, gpus, number)
+
+
 def test_a_device_that_no_node_has_is_told_with_those_there_are() -> None:
     seen = Seen((), {}, ("amd.com/gpu",), ("nvidia.com/gpu",))
     told = Quota().judge(scope(**{"amd.com/gpu": "1"}), seen)

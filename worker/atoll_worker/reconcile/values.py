@@ -240,6 +240,15 @@ def overhead(profile: Profile) -> dict[str, str]:
     return add_quantities(_OWN_PODS, _OWN_OBJECTS, named, *stores)
 
 
+def share_inside(vc: VirtualCluster) -> dict[str, str]:
+    """What of the overhead is for the platform's namespaces inside; the control plane and a Redis, which
+    are pods of the host's namespace alone, are two of its pods.
+    """
+    more = _MORE_PLAIN if vc.spec.mode == "shared" else {}
+    pods = str(int(_OWN_PODS["pods"]) - 2)
+    return add_quantities({**_OWN_PODS, "pods": pods}, more)
+
+
 CEILINGS = {
     "count/configmaps": 1000, "count/persistentvolumeclaims": 200, "count/pods": 2000,
     "count/poddisruptionbudgets.policy": 500, "count/secrets": 1000, "count/services": 500,

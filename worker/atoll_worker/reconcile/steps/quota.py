@@ -1,5 +1,6 @@
 """One quota in every layer: they agree, or the condition says which lags, and by how much."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from atoll.domain.names import host_queue, queue_name
 from atoll.domain.node_sizes import size_of
 from atoll.domain.quantities import add_quantities, parse_quantity
 from atoll.domain.queue_shares import differences
-from atoll.domain.quotas import COUNTED, demand, is_extended
+from atoll.domain.quotas import COUNTED, Amounts, demand, is_extended
 from atoll.domain.usage import free_of, over, requests_of
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
@@ -31,7 +32,7 @@ from atoll_worker.reconcile.queue_changes import queue_changes
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
-from atoll_worker.reconcile.values import host_quota
+from atoll_worker.reconcile.values import host_quota, share_inside
 
 _COPIED_BY = "vcluster.loft.sh/managed-by"
 _COPIED_FROM = "vcluster.loft.sh/namespace"
@@ -111,11 +112,12 @@ class Quota(Step):
         quota = scope.vc.spec.quota
         # In shared mode pods of a gang that waits are on the host too, and hold nothing yet.
         placed = [pod for pod in await _copied(scope, POD) if pod["spec"].get("nodeName")]
-        used = requests_of(placed)
+        share = share_inside(scope.vc)
+        used = _held(placed, share, requests_of)
         if "storage" in quota:
-            used["storage"] = _storage(await _copied(scope, PERSISTENT_VOLUME_CLAIM))
+            used |= _held(await _copied(scope, PERSISTENT_VOLUME_CLAIM), share, _storage)
         if "services" in quota:
-            used["services"] = str(len(await _copied(scope, SERVICE)))
+            used |= _held(await _copied(scope, SERVICE), share, lambda s: {"services": str(len(s))})
         if "rayclusters" in quota:
             used["rayclusters"] = str(await _ray_clusters(scope))
         return {r: amount for r, amount in used.items() if not quota or r in quota}
@@ -155,12 +157,23 @@ class Quota(Step):
 
 
 async def _copied(scope: Scope, kind: Kind) -> list[Object]:
-    """What vcluster has copied to the host for the team; the platform's own pods inside do not count."""
-    found = await scope.host.items(kind, scope.namespace, {_COPIED_BY: scope.vc.name})
-    return [
-        item for item in found
-        if item["metadata"]["labels"].get(_COPIED_FROM) not in SYSTEM_NAMESPACES
-    ]  # fmt: skip
+    """What vcluster has copied to the host, the platform's own pods inside as well."""
+    return await scope.host.items(kind, scope.namespace, {_COPIED_BY: scope.vc.name})
+
+
+def _held(
+    copied: list[Object], share: Amounts, amounts: Callable[[list[Object]], dict[str, str]]
+) -> dict[str, str]:
+    """What copies hold of the quota. The platform has a share of its own for its namespaces inside. An
+    owner may have pods there, too: what passes the share counts, as the host's ResourceQuota counts it.
+    """
+    by_owner: dict[bool, list[Object]] = {True: [], False: []}
+    for item in copied:
+        system = item["metadata"]["labels"].get(_COPIED_FROM) in SYSTEM_NAMESPACES
+        by_owner[system].append(item)
+    found = amounts(by_owner[True])
+    limits = {resource: share.get(resource, "0") for resource in found}
+    return add_quantities(amounts(by_owner[False]), over(limits, found))
 
 
 async def _devices(scope: Scope) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -174,9 +187,9 @@ async def _devices(scope: Scope) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(sorted(unknown)), tuple(sorted(there))
 
 
-def _storage(claims: list[Object]) -> str:
+def _storage(claims: list[Object]) -> dict[str, str]:
     asked = [{"storage": str(c["spec"]["resources"]["requests"]["storage"])} for c in claims]
-    return add_quantities({"storage": "0"}, *asked)["storage"]
+    return add_quantities({"storage": "0"}, *asked)
 
 
 async def _ray_clusters(scope: Scope) -> int:
