@@ -68,19 +68,48 @@ def limit_ray_clusters(virtual_cluster: str, counted: RayCount) -> Policy | None
     """The refusal of the next one, while all are taken."""
     if not counted.full:
         return None
-    shown = ", ".join(counted.names[:_NAMED])
-    more = f" and {len(counted.names) - _NAMED} more" if len(counted.names) > _NAMED else ""
-    has = f"has {len(counted.ranked)}: {shown}{more}. Delete one" if shown else "has none"
-    message = (
-        f"Virtual cluster {virtual_cluster} may hold {count(counted.limit, 'Ray cluster')} in all "
-        f"namespaces together and {has}, or ask the team owner for more {RESOURCE} in its quota."
-    )
+    message = _taken(virtual_cluster, counted)
+    service = "object.metadata.?labels[?'ray.io/originated-from-cr-name'].orValue('')"
+    told = f"""
+        (object.metadata.?labels[?'ray.io/originated-from-crd'].orValue('') != 'RayService' ? ''
+         : 'RayService ' + {service} + ' waits for one more Ray cluster, when it is upgraded a second '
+         + 'beside the one that serves: ') + {text(message)}
+    """
     # Anybody can write a label; only the worker's own Ray clusters have it from us.
     own = f"!({PLATFORM} && {text(LABEL_FROM_SPEC)} in object.metadata.?labels.orValue({{}}))"
     return Policy(
         "atoll-ray-count", _MADE, {"not-of-the-virtual-clusters-spec": own},
-        rules=[Rule("false", message)],
+        rules=[Rule("false", message, told)],
     )  # fmt: skip
+
+
+def warn_of_waiting_upgrades(virtual_cluster: str, counted: RayCount) -> Policy | None:
+    """A warning, no refusal: with all taken, the second Ray cluster of an upgrade waits for one to go."""
+    if not counted.full:
+        return None
+    only = [resources("ray.io", "v1", ["rayservices"], "UPDATE")]
+    changed = "object.spec.?rayClusterConfig != oldObject.spec.?rayClusterConfig"
+    return Policy(
+        "atoll-ray-count-upgrades", only, {"changes-its-ray-cluster": changed},
+        rules=[
+            Rule(
+                "object.spec.?upgradeStrategy.?type.orValue('NewCluster') == 'None'",
+                "An upgrade of this RayService makes a second Ray cluster beside the one that serves, and "
+                f"waits until there is room for it. {_taken(virtual_cluster, counted)}",
+            )
+        ],
+        warn=True,
+    )  # fmt: skip
+
+
+def _taken(virtual_cluster: str, counted: RayCount) -> str:
+    shown = ", ".join(counted.names[:_NAMED])
+    more = f" and {len(counted.names) - _NAMED} more" if len(counted.names) > _NAMED else ""
+    has = f"has {len(counted.ranked)}: {shown}{more}. Delete one" if shown else "has none"
+    return (
+        f"Virtual cluster {virtual_cluster} may hold {count(counted.limit, 'Ray cluster')} in all "
+        f"namespaces together and {has}, or ask the team owner for more {RESOURCE} in its quota."
+    )
 
 
 def count_changes(counted: RayCount | None, found: Iterable[Object]) -> list[Change]:

@@ -108,11 +108,19 @@ def size_rules(enforced: Enforced) -> Iterator[Rule]:
 
 def upgrade_rules(enforced: Enforced) -> Iterator[Rule]:
     """Twice the gang must fit, or the new cluster of an upgrade waits for the old one for ever."""
+    in_place = "object.spec.?upgradeStrategy.?type.orValue('NewCluster') == 'None'"
+    if parse_quantity(enforced.quota.get("rayclusters", "2")) < 2:
+        yield Rule(
+            in_place,
+            "An upgrade of this RayService runs a new Ray cluster beside the old one, and the quota holds "
+            f"{enforced.quota['rayclusters']}: the upgrade would wait for ever. Set "
+            "spec.upgradeStrategy.type to None, or ask the team owner for more rayclusters.",
+        )
     for resource in _counted(enforced):
         limit = enforced.quota[resource]
         yield Rule(
             f"""
-            object.spec.?upgradeStrategy.?type.orValue('NewCluster') == 'None'
+            {in_place}
             || 2.0 * variables.asked_{_word(resource)} <= {float(parse_quantity(limit))}
             """,
             "An upgrade of this RayService runs the new cluster beside the old one, and twice its "

@@ -25,6 +25,7 @@ from atoll_worker.reconcile.policies.counts import (
     count_changes,
     limit_ray_clusters,
     ray_count,
+    warn_of_waiting_upgrades,
 )
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced, policy_objects
@@ -84,8 +85,9 @@ class Policies(Step):
             gcs += policy_objects(mutate_store_authority(), labels, seen.mutating)
         made = [_served_as(m, seen.mutating) for m in (*gang, *gcs)]
         counted = self._count(scope, seen)
-        limit = limit_ray_clusters(scope.vc.name, counted) if counted else None
-        made += policy_objects(limit, labels) if limit else []
+        for limit in (limit_ray_clusters, warn_of_waiting_upgrades):
+            policy = limit(scope.vc.name, counted) if counted else None
+            made += policy_objects(policy, labels) if policy else []
         return policy_manifests(enforced, labels) + made
 
     def _count(self, scope: Scope, seen: Seen) -> RayCount | None:
