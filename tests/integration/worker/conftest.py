@@ -8,6 +8,8 @@ import yaml
 
 from conftest import run_api_server
 from e2e.kube import Kube
+from integration.worker.admission import ADMISSION, ask, group, put, try_pod, try_queue
+from waiting import until
 
 CHARTS = Path(__file__).parents[3] / "platform" / "atoll" / "hosts" / "sandbox" / "charts"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -47,3 +49,26 @@ def owner(inside_file: Path) -> Kube:
     answer = kube.create("/api/v1/namespaces/other/serviceaccounts/owner/token", ask)
     token: str = answer.raise_for_status().json()["status"]["token"]
     return kube.as_bearer(token)
+
+
+@pytest.fixture
+async def kube(inside_file: Path) -> Kube:
+    """With validation alone, as where the API server cannot mutate."""
+    await put(inside_file, None)
+    kube = Kube.from_file(inside_file)
+    for kind in ("mutatingadmissionpolicybindings", "mutatingadmissionpolicies"):
+        for found in kube.items(f"{ADMISSION}/{kind}"):
+            kube.delete(f"{ADMISSION}/{kind}/{found['metadata']['name']}")
+    until(lambda: try_pod(kube).status_code == 403, "validation holds and nothing is put in", 30)
+    until(lambda: try_queue(kube).status_code == 403, "mutation has ended", 30)
+    return kube
+
+
+@pytest.fixture
+async def mutating(inside_file: Path, kube: Kube) -> Kube:
+    """With mutation on top."""
+    await put(inside_file, "v1")
+    until(lambda: try_pod(kube).status_code == 201, "pods are put right", 30)
+    until(lambda: try_queue(kube).status_code == 201, "Ray workloads are put right", 30)
+    until(lambda: ask(kube, group("default")).status_code == 201, "groups are put right", 30)
+    return kube

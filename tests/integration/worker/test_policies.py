@@ -1,4 +1,4 @@
-"""The admission inside a virtual cluster, on a real API server: who asks for what, and what comes of it."""
+"""What a Ray workload may be inside a virtual cluster, on a real API server."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -8,122 +8,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from atoll.cluster.client import Cluster
-from atoll.cluster.drift import says
-from atoll.domain.ray_clusters import ray_cluster_manifest
-from atoll.domain.schedulers import VOLCANO
-from atoll.resources.virtual_clusters import RayClusterSpec
-from atoll_worker.reconcile.policies.everything import policy_manifests
-from atoll_worker.reconcile.policies.manifests import Enforced
+from builders.ray_workloads import cluster_of, ray_cluster, ray_job, ray_service, worker_pod
 from e2e.kube import Kube, Object
+from integration.worker.admission import PATHS, QUEUE, QUEUE_LABEL, ask, put
 from waiting import until
 
-QUEUE, QUEUE_LABEL = "team-a", VOLCANO.queue_label
-QUOTA = {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "2", "pods": "20"}
-PATHS = {
-    "RayCluster": "/apis/ray.io/v1/namespaces/ray/rayclusters",
-    "RayJob": "/apis/ray.io/v1/namespaces/ray/rayjobs",
-    "RayService": "/apis/ray.io/v1/namespaces/ray/rayservices",
-    "Pod": "/api/v1/namespaces/other/pods",
-    "PodGroup": "/apis/scheduling.volcano.sh/v1beta1/namespaces/other/podgroups",
-    "Queue": "/apis/scheduling.volcano.sh/v1beta1/queues",
-}
-ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 Change = Callable[[Object], Any]
-
-
-def ray_cluster(workers: int = 1, **more: Any) -> Object:
-    spec = RayClusterSpec(name="rays", workers=workers, **more)
-    return ray_cluster_manifest(
-        spec, team="a", virtual_cluster="x", scheduler="volcano", ray_version="2.60.0", image="ray"
-    )
-
-
-def ray_job(workers: int = 1) -> Object:
-    made = ray_cluster(workers)
-    spec = {"entrypoint": "true", "rayClusterSpec": made.pop("spec")}
-    return {**made, "kind": "RayJob", "spec": spec}
-
-
-def ray_service() -> Object:
-    made = ray_cluster()
-    return {**made, "kind": "RayService", "spec": {"rayClusterConfig": made.pop("spec")}}
-
-
-def cluster_of(workload: Object) -> Object:
-    spec: Object = workload["spec"]
-    return spec.get("rayClusterSpec") or spec.get("rayClusterConfig") or spec
-
-
-def worker_pod(workload: Object) -> Object:
-    pod: Object = cluster_of(workload)["workerGroupSpecs"][0]["template"]
-    return pod
-
-
-def pod(**spec: Any) -> Object:
-    return {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare", "annotations": {}},
-        "spec": {"containers": [{"name": "c", "image": "c"}], **spec},
-    }  # fmt: skip
-
-
-async def put(file: Path, mutating: str | None, quota: dict[str, str] | None = None) -> None:
-    async with Cluster.from_file(file) as cluster:
-        enforced = Enforced(
-            QUEUE,
-            "x",
-            {QUEUE_LABEL: f"'{QUEUE}'"},
-            QUOTA if quota is None else quota,
-            mutating=mutating,
-        )
-        for manifest in policy_manifests(enforced, {}):
-            # The worker writes what differs: it would write at every look otherwise.
-            assert says(await cluster.apply(manifest), manifest), manifest["metadata"]["name"]
-
-
-@pytest.fixture
-async def kube(inside_file: Path) -> Kube:
-    """With validation alone, as where the API server cannot mutate."""
-    await put(inside_file, None)
-    kube = Kube.from_file(inside_file)
-    for kind in ("mutatingadmissionpolicybindings", "mutatingadmissionpolicies"):
-        for found in kube.items(f"{ADMISSION}/{kind}"):
-            kube.delete(f"{ADMISSION}/{kind}/{found['metadata']['name']}")
-    until(lambda: try_pod(kube).status_code == 403, "validation holds and nothing is put in", 30)
-    until(lambda: try_queue(kube).status_code == 403, "mutation has ended", 30)
-    return kube
-
-
-@pytest.fixture
-async def mutating(inside_file: Path, kube: Kube) -> Kube:
-    """With mutation on top."""
-    await put(inside_file, "v1")
-    until(lambda: try_pod(kube).status_code == 201, "pods are put right", 30)
-    until(lambda: try_queue(kube).status_code == 201, "Ray workloads are put right", 30)
-    until(lambda: ask(kube, group("default")).status_code == 201, "groups are put right", 30)
-    return kube
-
-
-def try_pod(kube: Kube) -> httpx2.Response:
-    return ask(kube, pod())
-
-
-def try_queue(kube: Kube) -> httpx2.Response:
-    made = ray_cluster()
-    made["metadata"]["labels"][QUEUE_LABEL] = "default"
-    return ask(kube, made)
-
-
-def group(queue: str) -> Object:
-    return {
-        "apiVersion": "scheduling.volcano.sh/v1beta1", "kind": "PodGroup",
-        "metadata": {"name": "g"}, "spec": {"minMember": 2, "queue": queue},
-    }  # fmt: skip
-
-
-def ask(kube: Kube, manifest: Object) -> httpx2.Response:
-    """A create that leaves nothing behind."""
-    return kube.create(f"{PATHS[manifest['kind']]}?dryRun=All", manifest)
 
 
 def _set(path: str, value: Any) -> Change:
@@ -207,14 +97,13 @@ def test_what_breaks_the_rules_is_refused_in_words(
 
 def test_what_keeps_the_rules_is_let_in(kube: Kube) -> None:
     for change in (
-        _set("spec.tolerations", [{"key": "nvidia.com/gpu", "operator": "Exists"}]),
+        _set("spec.tolerations", [{"key": "node.kubernetes.io/not-ready", "operator": "Exists"}]),
         _set("spec.priorityClassName", "atoll-high"),
         _set("spec.nodeSelector", {"kind": "fast"}),
         _lowest(1, 50),
         _workers(3),
     ):
         workload = ray_cluster()
-        worker_pod(workload)["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] = "1"
         change(workload)
         answer = ask(kube, workload)
         assert answer.status_code == 201, answer.text
@@ -324,47 +213,6 @@ async def test_running_work_stays_and_may_shrink_when_the_quota_is_lowered(
     assert let_go.status_code == 200, let_go.text
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda p: p["spec"].update(schedulerName="default-scheduler"),
-        lambda p: p["metadata"]["annotations"].clear(),
-        lambda p: p["metadata"]["annotations"].update({"scheduling.volcano.sh/queue-name": "b"}),
-        lambda p: p["metadata"].update(labels={QUEUE_LABEL: "b"}),
-        lambda p: p["metadata"]["annotations"].update({"volcano.sh/preemptable": "false"}),
-        lambda p: p["spec"].update(nodeName="n1"),
-    ],
-)
-def test_a_pod_goes_through_the_queue_and_nowhere_else(kube: Kube, change: Change) -> None:
-    good = pod(schedulerName="volcano")
-    good["metadata"]["annotations"]["scheduling.volcano.sh/queue-name"] = QUEUE
-    assert ask(kube, good).status_code == 201
-    change(good)
-    assert ask(kube, good).status_code == 403
-
-
-def test_gangs_stay_in_the_queue_and_queues_are_the_platforms(kube: Kube) -> None:
-    assert ask(kube, group(QUEUE)).status_code == 201
-    assert ask(kube, group("default")).status_code == 403
-    queue = {
-        "apiVersion": "scheduling.volcano.sh/v1beta1", "kind": "Queue",
-        "metadata": {"name": "mine"}, "spec": {"weight": 9},
-    }  # fmt: skip
-    assert ask(kube, queue).status_code == 201  # we are the administrator
-    assert kube.create("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "o"}})
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
-    subject = {"kind": "ServiceAccount", "name": "o", "namespace": "default"}
-    kube.create(
-        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-        {"metadata": {"name": "o"}, "roleRef": role, "subjects": [subject]},
-    )
-    token = kube.create("/api/v1/namespaces/default/serviceaccounts/o/token", {"spec": {}}).json()
-    owner = kube.as_bearer(token["status"]["token"])
-    answer = ask(owner, queue)
-    assert answer.status_code == 403
-    assert "made by the platform" in answer.json()["message"]
-
-
 @pytest.mark.parametrize("make", [ray_cluster, ray_job, ray_service])
 def test_the_queue_is_put_in_whatever_stood_there(
     mutating: Kube, make: Callable[[], Object]
@@ -375,61 +223,3 @@ def test_the_queue_is_put_in_whatever_stood_there(
         answer = ask(mutating, workload)
         assert answer.status_code == 201, answer.text
         assert answer.json()["metadata"]["labels"][QUEUE_LABEL] == QUEUE
-
-
-def test_a_pod_is_put_into_the_queue_with_requests_that_count(mutating: Kube) -> None:
-    bare = pod(schedulerName="default-scheduler")
-    bare["metadata"]["annotations"]["scheduling.volcano.sh/queue-name"] = "default"
-    bare["spec"]["containers"] += [
-        {"name": "d", "image": "d", "resources": {"limits": {"cpu": "2"}}, "command": ["x"]}
-    ]
-    answer = ask(mutating, bare)
-    assert answer.status_code == 201, answer.text
-    made = answer.json()
-    assert made["spec"]["schedulerName"] == "volcano"
-    assert made["metadata"]["annotations"]["scheduling.volcano.sh/queue-name"] == QUEUE
-    first, second = made["spec"]["containers"]
-    default = {"memory": "128Mi", "ephemeral-storage": "100Mi"}
-    assert first["resources"]["requests"] == {"cpu": "50m", **default}
-    assert second["resources"] == {"limits": {"cpu": "2"}, "requests": {"cpu": "2", **default}}
-    assert second["command"] == ["x"]
-    assert ask(mutating, group("default")).json()["spec"]["queue"] == QUEUE
-
-
-def worker_of_ray(*init: Object, **labels: str) -> Object:
-    env = [{"name": "FQ_RAY_IP", "value": "rays-head-svc.ray"}, {"name": "RAY_PORT", "value": "6379"},
-           {"name": "RAY_ADDRESS", "value": "rays-head-svc.ray:6379"}]  # fmt: skip
-    ray = {"name": "ray", "image": "ray:1", "imagePullPolicy": "Never", "env": env}
-    made = pod(containers=[ray], initContainers=list(init))
-    made["metadata"]["labels"] = {"ray.io/node-type": "worker", **labels}
-    return made
-
-
-def starts(answer: httpx2.Response) -> list[str]:
-    assert answer.status_code == 201, answer.text
-    return [c["name"] for c in answer.json()["spec"].get("initContainers", [])]
-
-
-def test_a_ray_worker_waits_for_the_port_of_its_head(mutating: Kube) -> None:
-    until(
-        lambda: starts(ask(mutating, worker_of_ray())) == ["wait-gcs-ready"],
-        "the wait is put in", 30,
-    )  # fmt: skip
-    own = {"name": "own", "image": "own"}
-    answer = ask(mutating, worker_of_ray(own))
-    assert sorted(starts(answer)) == ["own", "wait-gcs-ready"]
-    waits = next(c for c in answer.json()["spec"]["initContainers"] if c["name"] != "own")
-    assert (waits["image"], waits["imagePullPolicy"]) == ("ray:1", "Never")
-    assert [e["name"] for e in waits["env"]] == ["FQ_RAY_IP", "RAY_PORT"]
-    assert "/dev/tcp/$FQ_RAY_IP/$RAY_PORT" in waits["command"][-1]
-
-
-def test_a_wait_of_kuberay_or_a_user_is_left_alone(mutating: Kube) -> None:
-    theirs = {"name": "wait-gcs-ready", "image": "theirs"}
-    answer = ask(mutating, worker_of_ray(theirs))
-    assert starts(answer) == ["wait-gcs-ready"]
-    assert answer.json()["spec"]["initContainers"][0]["image"] == "theirs"
-
-
-def test_a_head_waits_for_nobody(mutating: Kube) -> None:
-    assert starts(ask(mutating, worker_of_ray(**{"ray.io/node-type": "head"}))) == []

@@ -14,8 +14,8 @@ from atoll_worker.reconcile.policies.counts import (
     warn_of_waiting_upgrades,
 )
 from atoll_worker.reconcile.policies.manifests import policy_objects
+from builders.ray_workloads import ray_cluster, ray_job, ray_service
 from e2e.kube import Kube, Object
-from integration.worker.test_policies import ray_cluster, ray_job, ray_service
 from waiting import until
 
 PATH = "/apis/ray.io/v1/namespaces/{}/{}"

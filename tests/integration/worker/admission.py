@@ -1,0 +1,69 @@
+"""The policies inside a virtual cluster on a real API server, and who asks it for what."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from atoll.cluster.client import Cluster
+from atoll.cluster.drift import says
+from atoll.domain.schedulers import VOLCANO
+from atoll_worker.reconcile.policies.everything import policy_manifests
+from atoll_worker.reconcile.policies.manifests import Enforced
+from builders.ray_workloads import ray_cluster
+from e2e.kube import Kube, Object
+
+QUEUE, QUEUE_LABEL = "team-a", VOLCANO.queue_label
+QUOTA = {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "2", "pods": "20"}
+PATHS = {
+    "RayCluster": "/apis/ray.io/v1/namespaces/ray/rayclusters",
+    "RayJob": "/apis/ray.io/v1/namespaces/ray/rayjobs",
+    "RayService": "/apis/ray.io/v1/namespaces/ray/rayservices",
+    "Pod": "/api/v1/namespaces/other/pods",
+    "PodGroup": "/apis/scheduling.volcano.sh/v1beta1/namespaces/other/podgroups",
+    "Queue": "/apis/scheduling.volcano.sh/v1beta1/queues",
+}
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+
+
+def pod(**spec: Any) -> Object:
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare", "annotations": {}},
+        "spec": {"containers": [{"name": "c", "image": "c"}], **spec},
+    }  # fmt: skip
+
+
+async def put(file: Path, mutating: str | None, quota: dict[str, str] | None = None) -> None:
+    async with Cluster.from_file(file) as cluster:
+        enforced = Enforced(
+            QUEUE,
+            "x",
+            {QUEUE_LABEL: f"'{QUEUE}'"},
+            QUOTA if quota is None else quota,
+            mutating=mutating,
+        )
+        for manifest in policy_manifests(enforced, {}):
+            # The worker writes what differs: it would write at every look otherwise.
+            assert says(await cluster.apply(manifest), manifest), manifest["metadata"]["name"]
+
+
+def try_pod(kube: Kube) -> httpx2.Response:
+    return ask(kube, pod())
+
+
+def try_queue(kube: Kube) -> httpx2.Response:
+    made = ray_cluster()
+    made["metadata"]["labels"][QUEUE_LABEL] = "default"
+    return ask(kube, made)
+
+
+def group(queue: str) -> Object:
+    return {
+        "apiVersion": "scheduling.volcano.sh/v1beta1", "kind": "PodGroup",
+        "metadata": {"name": "g"}, "spec": {"minMember": 2, "queue": queue},
+    }  # fmt: skip
+
+
+def ask(kube: Kube, manifest: Object) -> httpx2.Response:
+    """A create that leaves nothing behind."""
+    return kube.create(f"{PATHS[manifest['kind']]}?dryRun=All", manifest)
