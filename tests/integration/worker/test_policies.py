@@ -109,6 +109,20 @@ def test_what_keeps_the_rules_is_let_in(kube: Kube) -> None:
         assert answer.status_code == 201, answer.text
 
 
+def test_amounts_may_be_written_as_numbers(kube: Kube) -> None:
+    """As in KubeRay's own examples; of a custom resource nobody makes text of them."""
+    workload = ray_cluster()
+    numbers = {"cpu": 1, "memory": "1Gi", "nvidia.com/gpu": 1}
+    worker_pod(workload)["spec"]["containers"][0]["resources"] = {"limits": numbers}
+    head = workload["spec"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    head["resources"] = {"limits": {"cpu": "500m", "memory": 2**31}}
+    answer = ask(kube, workload)
+    assert answer.status_code == 201, answer.text
+    _workers(5)(workload)
+    refused = ask(kube, workload).json()["message"]
+    assert "5.5 cpu" in refused
+
+
 @pytest.mark.parametrize("none", ["0", 0, "0m", "0.0"])
 def test_asking_for_none_of_a_device_is_no_reason_to_tolerate_its_taint(
     kube: Kube, none: str | int

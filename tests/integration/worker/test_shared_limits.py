@@ -182,6 +182,12 @@ def test_a_ray_cluster_is_refused_by_its_templates(mutating: Kube) -> None:
     assert answer.status_code == 403, answer.text
     assert f"{MEMORY}, for the rest of a node is other teams'" in answer.json()["message"]
     assert answer.json()["message"].endswith("in ray-worker")
+    # As a custom resource keeps it: a number, and text of the same amount.
+    worker["resources"] |= {
+        "requests": {"cpu": 1, "memory": 2**31}, "limits": {"cpu": 1, "memory": "2Gi"},
+    }  # fmt: skip
+    answer = asked(mutating, made, RAYS)
+    assert answer.status_code == 201, answer.text
 
 
 @pytest.fixture(scope="module")

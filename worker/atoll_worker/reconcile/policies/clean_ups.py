@@ -10,6 +10,7 @@ from atoll_worker.reconcile.policies.manifests import (
     PLATFORM,
     Policy,
     Rule,
+    quantity,
     resources,
     text,
     texts,
@@ -29,7 +30,7 @@ def clean_up_pod() -> str:
     """CEL: whether a pod is one of KubeRay's clean-up, and small enough for the platform's share."""
     asked = "c.?resources.?requests"
     few = " && ".join(
-        f"quantity(string({asked}[?{text(r)}].orValue('0'))).compareTo(quantity('{most}')) <= 0"
+        f"{quantity(f'{asked}[?{text(r)}]')}.compareTo(quantity('{most}')) <= 0"
         for r, most in _MOST.items()
     )
     known = texts([*_MOST, "ephemeral-storage"])

@@ -6,7 +6,7 @@ neighbours on the node, which are other teams'. The host's policy `atoll-shared-
 
 from collections.abc import Iterator
 
-from atoll_worker.reconcile.policies.manifests import Policy, Rule, resources, text
+from atoll_worker.reconcile.policies.manifests import Policy, Rule, quantity, resources, text
 
 BOUNDED = {"memory": "128Mi", "ephemeral-storage": "1Gi"}
 """Resources of which a container's limit is its request, and what one has that says nothing."""
@@ -86,7 +86,5 @@ def _of(part: str, resource: str) -> str:
 
 def _unfit(resource: str) -> str:
     """CEL: whether the limit is another amount than the request, or none: to a runtime 0 is no limit."""
-    limit, request = (
-        f"quantity(string({_of(part, resource)}.orValue('0')))" for part in ("limits", "requests")
-    )
+    limit, request = (quantity(_of(part, resource)) for part in ("limits", "requests"))
     return f"{limit}.compareTo({request}) != 0 || !{limit}.isGreaterThan(quantity('0'))"

@@ -16,6 +16,7 @@ from atoll_worker.reconcile.policies.manifests import (
     Enforced,
     Policy,
     Rule,
+    quantity,
     resources,
     text,
     texts,
@@ -149,13 +150,12 @@ def _placement_rules(enforced: Enforced) -> Iterator[Rule]:
         """,
         f"Priority is one of {', '.join(PRIORITIES)}, by the label {PRIORITY_LABEL}.",
     )
+    asked = quantity("c.?resources.?limits[?t.?key.orValue('')]")
     yield Rule(
         f"""
         variables.pods.all(p, p.spec.?tolerations.orValue([]).all(t,
             t.?key.orValue('').startsWith('node.kubernetes.io/')
-            || {_ANY_CONTAINER}.exists(c,
-                quantity(string(c.?resources.?limits[?t.?key.orValue('')].orValue('0')))
-                    .isGreaterThan(quantity('0')))))
+            || {_ANY_CONTAINER}.exists(c, {asked}.isGreaterThan(quantity('0')))))
         """,
         "A pod template may tolerate the taints node.kubernetes.io/... and those named like a "
         "resource it asks for (nvidia.com/gpu); leave the others out.",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from atoll.domain.quantities import parse_quantity
-from atoll_worker.reconcile.policies.manifests import Enforced, Rule, text
+from atoll_worker.reconcile.policies.manifests import Enforced, Rule, quantity, text
 
 
 def cluster_spec(root: str) -> str:
@@ -55,7 +55,7 @@ def _amount(container: str, resource: str) -> str:
     parts = [
         f"{container}.?resources.?{part}[?{text(resource)}]" for part in ("requests", "limits")
     ]
-    return f"quantity(string({parts[0]}.orValue({parts[1]}.orValue('0')))).asApproximateFloat()"
+    return f"{quantity(f'{parts[0]}.or({parts[1]})')}.asApproximateFloat()"
 
 
 def _template(template: str, resource: str) -> str:
