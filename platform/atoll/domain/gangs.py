@@ -30,11 +30,6 @@ from atoll.domain.quotas import is_extended
 Object = dict[str, Any]
 GROUP_NAME = "scheduling.k8s.io/group-name"
 NAME_TAKEN = "NameTaken"
-TOO_MANY = "TooManyGangs"
-MOST_GANGS = 2000
-"""Gangs that one virtual cluster has on the host, whose scheduler and etcd all teams share."""
-_MOST_CLAIMS = 200 * 1024
-"""Bytes of the claims in their namespace's annotations, which hold 256 KiB in all."""
 _COPIED = ("minMember", "minTaskMember", "minResources")
 _BROUGHT_BACK = ("phase", "running", "succeeded", "failed")
 
@@ -130,26 +125,12 @@ def refused(group: Object, held_by: str) -> Object:
         f"cluster Ray clusters and jobs of all namespaces need different names: delete the one in "
         f"{mine} and make it again under another name."
     )
-    return _waiting(NAME_TAKEN, message)
-
-
-def has_room(claims: Mapping[str, str], gang: str, holder: str) -> bool:
-    """Whether one more gang of this virtual cluster can be noted on the host."""
-    after = {**claims, gang: holder}
-    return len(after) <= MOST_GANGS and len(written_claims(after)) <= _MOST_CLAIMS
-
-
-def too_many() -> Object:
-    """The status of a PodGroup for which there is no room on the host."""
-    return _waiting(
-        TOO_MANY,
-        f"This virtual cluster has as many gangs on the host as it may have (at most {MOST_GANGS}, fewer "
-        "with long names). This one goes on by itself when others are deleted.",
-    )
-
-
-def _waiting(reason: str, message: str) -> Object:
-    condition = {"type": "Unschedulable", "status": "True", "reason": reason, "message": message}
+    condition = {
+        "type": "Unschedulable",
+        "status": "True",
+        "reason": NAME_TAKEN,
+        "message": message,
+    }
     return {"phase": "Pending", "conditions": [condition]}
 
 

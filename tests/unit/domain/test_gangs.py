@@ -123,14 +123,3 @@ def test_the_parts_of_a_guarantee_never_pass_the_whole(parts: list[int], more: i
     ]
     total = sum((parse_quantity(s["resource"]["cpu"]) for s in shares), Decimal(0))
     assert total <= parse_quantity(guaranteed["cpu"])
-
-
-def test_claims_stay_below_what_the_annotations_of_a_namespace_hold() -> None:
-    """Of names as long as Kubernetes takes them."""
-    claims: dict[str, str] = {}
-    number = 0
-    while gangs.has_room(claims, f"{number:0253}", "n" * 63):
-        claims[f"{number:0253}"] = "n" * 63
-        number += 1
-    assert 100 < number < gangs.MOST_GANGS
-    assert len(gangs.written_claims(claims)) < 256 * 1024

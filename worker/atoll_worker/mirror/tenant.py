@@ -19,7 +19,6 @@ from atoll_worker.mirror.pictures import Picture
 log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
 _FAULT_SECONDS = 30.0
-_CROWDED_SECONDS = 30.0
 _CLEARING_SECONDS = 0.3
 _YOUNG_SECONDS = 1.0
 
@@ -140,9 +139,6 @@ class Tenant:
             await self._give_up(gang, copy)
             return None
         holder = group["metadata"]["namespace"]
-        if gang not in self._claims and not gangs.has_room(self._claims, gang, holder):
-            await self._tell(inside, group, gangs.too_many())
-            return _CROWDED_SECONDS
         await self._claim(gang, holder)
         others = [other for other in claimants if other is not group]
         for other in others:
