@@ -188,13 +188,6 @@ def fence_of(host: Object) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def is_foreign(pod: Object, gang: str, holder: str) -> bool:
-    """Whether a pod inside claims this gang from another virtual namespace than the one that has it."""
-    meta = pod["metadata"]
-    mine = (meta.get("annotations") or {}).get(GROUP_NAME) == gang
-    return mine and meta["namespace"] != holder
-
-
 def capability(quota: Mapping[str, str]) -> dict[str, str]:
     """What of a virtual cluster's quota the gang scheduler itself holds: CPU, memory, devices."""
     return {name: amount for name, amount in quota.items() if _scheduled(name)}

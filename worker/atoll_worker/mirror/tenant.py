@@ -10,18 +10,17 @@ import structlog
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import POD, POD_GROUP
+from atoll.cluster.kinds import POD_GROUP
 from atoll.domain import gangs, names
 from atoll.errors import AtollError, ForbiddenError, InvalidError, NotFoundError
 from atoll.telemetry import worker_metrics
 from atoll_worker.mirror.claims import Claims
+from atoll_worker.mirror.clearing import Clearing
 from atoll_worker.mirror.pictures import Picture
 
 log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
 _FAULT_SECONDS = 30.0
-_CLEARING_SECONDS = 0.3
-_YOUNG_SECONDS = 1.0
 
 
 class FencedError(Exception):
@@ -74,8 +73,7 @@ class Tenant:
         self._claims = Claims(host, self._namespace)
         self._refusals: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._claimed_at: dict[str, float] = {}
-        self._clearing: dict[str, set[str] | None] = {}
+        self._clearing = Clearing()
 
     def poke(self, gang: str) -> None:
         """Look at this gang soon."""
@@ -176,12 +174,16 @@ class Tenant:
         others = [other for other in claimants if other is not group]
         for other in others:
             await self._tell(inside, other, gangs.refused(other, holder))
-        clearing = bool(others) and await self._clear(inside, gang, holder)
-        if copy is not None or not clearing:
+        again = None
+        if others:
+            again = await self._clearing.clear(inside, gang, holder)
+        else:
+            self._clearing.uncontested(gang)
+        if copy is not None or again is None:
             await self._show(group, copy, since)
         if copy is not None and gangs.virtual_namespace(copy) == holder:
             await self._tell(inside, group, gangs.brought_back(copy))
-        return _CLEARING_SECONDS if clearing else None
+        return again
 
     async def _show(self, group: Object, copy: Object | None, since: float) -> None:
         ticket = self._ticket
@@ -208,7 +210,7 @@ class Tenant:
     async def _claim(self, gang: str, holder: str) -> None:
         """Note whose the name is, before anything of it can be placed."""
         if await self._claims.take(gang, holder):
-            self._claimed_at[gang] = time.monotonic()
+            self._clearing.noted(gang)
             self._next_in_turn()
 
     def _next_in_turn(self) -> None:
@@ -232,33 +234,9 @@ class Tenant:
         """Gone inside. A PodGroup that is not the mirror's (Volcano's own) is not in the picture."""
         if copy is not None and await self._host.delete(POD_GROUP, gang, self._namespace):
             worker_metrics.gang("removed", 0.0)
-        self._clearing.pop(gang, None)
-        self._claimed_at.pop(gang, None)
+        self._clearing.forget(gang)
         await self._claims.give_back(gang)
         self._next_in_turn()
-
-    async def _clear(self, inside: Cluster, gang: str, holder: str) -> bool:
-        """Whether pods of other virtual namespaces, which came before the claim, are still there.
-
-        They would count as members of the gang. Those that come later are refused by the host.
-        """
-        if gang not in self._clearing:
-            young = time.monotonic() - self._claimed_at.get(gang, 0.0) < _YOUNG_SECONDS
-            # A young claim is in force on the host in a moment; before, pods may have slipped in.
-            self._clearing[gang] = None if young else set()
-            return young
-        known = self._clearing[gang]
-        if known == set():
-            return False
-        pods = [pod for pod in await inside.items(POD) if gangs.is_foreign(pod, gang, holder)]
-        if known is None:
-            known = self._clearing[gang] = {pod["metadata"]["uid"] for pod in pods}
-        left = [pod["metadata"] for pod in pods if pod["metadata"]["uid"] in known]
-        self._clearing[gang] = {meta["uid"] for meta in left}
-        for meta in left:
-            if not meta.get("deletionTimestamp"):
-                await inside.delete(POD, meta["name"], meta["namespace"])
-        return bool(left)
 
     async def _tell(self, inside: Cluster, group: Object, status: Object) -> None:
         if gangs.same_status(group.get("status"), status):
