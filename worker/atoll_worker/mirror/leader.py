@@ -135,7 +135,10 @@ class Mirror:
             raise error
 
     def _tell(self, queue: Object) -> None:
-        name = queue["metadata"]["labels"][names.LABEL_VIRTUAL_CLUSTER]
+        labels = queue["metadata"].get("labels") or {}
+        name = labels.get(names.LABEL_VIRTUAL_CLUSTER)
+        if not name:
+            return  # somebody has taken our labels away; the next look at the virtual cluster mends it
         allocated = str((queue.get("status") or {}).get("allocated"))
         if self._allocated.get(name) == allocated:
             return
