@@ -27,7 +27,12 @@ def scope(error: Exception) -> Any:
         return Inside(error)
 
     return SimpleNamespace(
-        dry=False, fence=1, vc=SimpleNamespace(name="lab"), inside=inside, host=None
+        dry=False,
+        fence=1,
+        vc=SimpleNamespace(name="lab"),
+        inside=inside,
+        host=None,
+        changed=lambda: None,
     )
 
 

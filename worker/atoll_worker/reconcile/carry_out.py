@@ -43,6 +43,13 @@ async def carry_out(change: Change, scope: Scope) -> None:
     """One change; safe to repeat. Raises the cluster's and helm's errors."""
     if scope.dry:
         raise AssertionError("a dry pass must not write")
+    try:
+        await _carry_out(change, scope)
+    finally:
+        scope.changed()
+
+
+async def _carry_out(change: Change, scope: Scope) -> None:
     match change:
         case Put() | Patch() | Remove() | Evict():
             await _on_object(change, scope)

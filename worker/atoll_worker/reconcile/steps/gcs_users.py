@@ -4,12 +4,12 @@ import base64
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from atoll.cluster.client import Cluster, InitializingError, Object
-from atoll.cluster.kinds import RAY_CLUSTER, SECRET, VIRTUAL_CLUSTER
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import SECRET, VIRTUAL_CLUSTER
 from atoll.domain.gcs_store import (
     StoreUser,
     acl_file,
@@ -19,7 +19,6 @@ from atoll.domain.gcs_store import (
     user_name,
 )
 from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, RAY_NAMESPACE
-from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import (
     Change,
     Done,
@@ -86,11 +85,14 @@ class GcsUsers(Step):
     async def observe(self, scope: Scope) -> Seen:
         inside = await scope.inside()
         store = await scope.gcs_store()
-        # Keys before clusters: a cluster made in between is then known, its keys are not.
         with_keys, orphans = await store.key_owners(), await store.orphans()
-        try:
-            clusters = await inside.items(RAY_CLUSTER)
-        except (NotFoundError, InitializingError):
+        clusters = await scope.ray_clusters()
+        if clusters is not None and not with_keys <= set(map(storage_namespace, clusters)):
+            # Keys of nobody are judged by clusters that were listed after them: one made in between is
+            # then known, its keys are not.
+            scope.changed()
+            clusters = await scope.ray_clusters()
+        if clusters is None:
             return Seen(False)
         found = await inside.items(SECRET, labels={LABEL_STEP: self.name})
         file = await scope.host.find(SECRET, FILE_SECRET, scope.namespace)
@@ -151,7 +153,7 @@ class GcsUsers(Step):
         return Done(f"{count} Ray workload{'' if count == 1 else 's'}, each with keys of its own")
 
 
-def _owners(clusters: list[Object], there: Collection[Place]) -> dict[Place, frozenset[str]]:
+def _owners(clusters: Iterable[Object], there: Collection[Place]) -> dict[Place, frozenset[str]]:
     """Who goes by which Secret; `there`: the Secrets that there are.
 
     One on its way out gets no Secret any more: with a namespace that is going the Secret went first, and
@@ -195,7 +197,7 @@ async def _left(scope: Scope, external: External) -> tuple[str, ...]:
     return tuple(sorted(members - living))
 
 
-async def _former(inside: Cluster, clusters: list[Object]) -> bool:
+async def _former(inside: Cluster, clusters: Iterable[Object]) -> bool:
     """Whether it is there, is ours, and no RayCluster names it any more."""
     secret = await inside.find(SECRET, FORMER_SECRET, RAY_NAMESPACE)
     ours = secret and (secret["metadata"].get("labels") or {}).get(LABEL_MANAGED) == "atoll"
