@@ -8,6 +8,7 @@ import structlog
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import Kind
 from atoll.errors import AtollError, NotFoundError
+from atoll_worker.malformed import MALFORMED, Complaints
 
 log = structlog.get_logger()
 Key = tuple[str, str]
@@ -32,6 +33,7 @@ class Picture:
         self.synced = asyncio.Event()
         self._cluster, self._kind, self._changed = cluster, kind, changed
         self._namespace, self._labels = namespace, labels
+        self._odd = Complaints("mirror.unreadable")
 
     def named(self, name: str) -> list[Object]:
         """The objects of one name, of all namespaces."""
@@ -62,6 +64,8 @@ class Picture:
                 await asyncio.sleep(_NOT_SERVED_SECONDS)
             except AtollError as error:
                 log.debug("mirror.watch", kind=self._kind.plural, detail=error.detail)
+            except Exception:
+                log.exception("mirror.watch_failed", kind=self._kind.plural)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _once(self) -> None:
@@ -73,7 +77,7 @@ class Picture:
                 self.drop(key_of(item))
             else:
                 self.put(item)
-            self._changed(item)
+            self._tell(item)
 
     def _replace(self, found: list[Object]) -> None:
         fresh = {key_of(item) for item in found}
@@ -84,7 +88,17 @@ class Picture:
             self.put(item)
         self.synced.set()
         for item in [*gone, *found]:
+            self._tell(item)
+
+    def _tell(self, item: Object) -> None:
+        """Who listens may stumble over one object; the others are told all the same."""
+        name = "/".join(filter(None, key_of(item)))
+        try:
             self._changed(item)
+        except MALFORMED as error:
+            self._odd.tell(name, error)
+        else:
+            self._odd.settle(name)
 
 
 def key_of(item: Object) -> Key:

@@ -38,7 +38,7 @@ class Ticket:
 
     @classmethod
     def read(cls, secret: Object) -> "Ticket":
-        """From the Secret. Raises KeyError for one that lacks a part."""
+        """From the Secret. Raises one of MALFORMED for one that lacks a part, or has it in another form."""
         meta, data = secret["metadata"], secret["data"]
         cluster = {
             "server": base64.b64decode(data["server"]).decode(),
