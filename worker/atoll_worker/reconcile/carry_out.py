@@ -75,7 +75,7 @@ async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None
     cluster = await scope.inside() if inside else scope.host
     match change:
         case Put(manifest, refusable=True):
-            await _offer(cluster, _stamped(manifest, scope))
+            await _offer(cluster, _stamped(manifest, scope), scope)
         case Put(manifest):
             await cluster.apply(_stamped(manifest, scope))
         case Patch(kind, name, body, namespace):
@@ -86,13 +86,17 @@ async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None
             await cluster.evict(pod, namespace)
 
 
-async def _offer(cluster: Cluster, manifest: Object) -> None:
+async def _offer(cluster: Cluster, manifest: Object, scope: Scope) -> None:
+    """A refusal is the step's to tell, which the log then need not say again at each look."""
     try:
         await cluster.apply(manifest)
     except (ForbiddenError, InvalidError) as error:
-        meta = manifest["metadata"]
-        place = f"{meta.get('namespace', '')}/{meta['name']}"
-        log.warning("change.refused", kind=manifest["kind"], object=place, detail=error.detail)
+        namespace, name = manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
+        scope.refusals[manifest["kind"], namespace, name] = error.detail
+        place = f"{namespace}/{name}"
+        told = any(place in condition.message for condition in scope.vc.status.conditions)
+        say = log.debug if told else log.warning
+        say("change.refused", kind=manifest["kind"], object=place, detail=error.detail)
 
 
 async def _in_store(change: PutStoreUsers | MarkOrphans | DropKeys, scope: Scope) -> None:

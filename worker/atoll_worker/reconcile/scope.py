@@ -47,6 +47,9 @@ class Scope:
     """Why the stored team or profile cannot be read, in words; empty when they can."""
     fence: int = 0
     dry: bool = False
+    refusals: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """What a tenant's namespace did not let in during this pass, and in which words: by kind, namespace and
+    name."""
     _inside: Cluster | None = None
     _inside_file: Path | None = None
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)

@@ -23,6 +23,7 @@ from atoll_worker.reconcile.outcome import (
     Change,
     Done,
     DropKeys,
+    Failed,
     ForgetStore,
     MarkOrphans,
     Outcome,
@@ -40,6 +41,14 @@ GRACE_SECONDS = 600.0
 """How long keys without a RayCluster are kept: a store put back from a backup may lag."""
 FILE_SECRET = "redis-users"  # noqa: S105 (a name)
 """On the host: the users as an ACL file with hashed passwords; Redis reads it when it starts."""
+
+WAITING_SECRET = "redis-users-waiting"  # noqa: S105 (a name)
+"""On the host: passwords of users whose Secret their namespace does not let in, so that they are not made
+anew, and told to every process of Redis, at each look."""
+_WAITING_LIMIT = 500
+"""Most passwords in it: a Secret holds 1 MiB."""
+_WORDS_LIMIT = 200
+"""Most characters of a refusal that the condition quotes."""
 
 FORMER_SECRET = "redis"  # noqa: S105 (a name)
 """Inside, in the Ray namespace: where earlier versions put the administrator's password."""
@@ -61,6 +70,8 @@ class Seen:
     """Secret -> the storage namespaces of the RayClusters that go by it."""
     credentials: dict[Place, str] = field(default_factory=dict)
     """Secret -> password, for those that are there."""
+    waiting: dict[Place, str] = field(default_factory=dict)
+    """Secret that could not be put -> the password that was made for it."""
     stored: dict[str, str] = field(default_factory=dict)
     """The files of the host's Secret, by name."""
     live: tuple[KnownUsers, ...] = ()
@@ -106,6 +117,9 @@ class GcsUsers(Step):
             former=await _former(inside, clusters),
             owners=_owners(clusters, credentials.keys()),
             credentials=credentials,
+            waiting=_read_waiting(
+                await scope.host.find(SECRET, WAITING_SECRET, scope.namespace) or {}
+            ),
             stored={key: _value(file, key) for key in file.get("data") or {}} if file else {},
             live=tuple(await store.users()),
             with_keys=with_keys,
@@ -123,6 +137,7 @@ class GcsUsers(Step):
             for namespace, name in seen.credentials.keys() - seen.owners.keys()
         ]
         labels = scope.labels(self.name)
+        changes += _waiting_changes(seen, passwords, prefix, scope.namespace, labels)
         files = _files(users) if seen.external is None else {}
         if files != seen.stored:
             changes.append(Put(_secret((scope.namespace, FILE_SECRET), files, labels)))
@@ -144,7 +159,15 @@ class GcsUsers(Step):
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         if not seen.served:
             return Wait("WaitingForOperator", "Ray clusters are not served yet")
-        if missing := sorted(seen.owners.keys() - seen.credentials.keys()):
+        missing = sorted(seen.owners.keys() - seen.credentials.keys())
+        refused = {
+            f"{namespace}/{name}": scope.refusals["Secret", namespace, name]
+            for namespace, name in missing
+            if ("Secret", namespace, name) in scope.refusals
+        }
+        if refused:
+            return _refused(refused)
+        if missing:
             names = ", ".join(f"{namespace}/{name}" for namespace, name in missing[:_NAMED])
             return Wait(
                 "Writing", f"Users of Redis are being written; without their Secret: {names}"
@@ -174,8 +197,56 @@ def _passwords(seen: Seen) -> dict[Place, str]:
     if seen.external and not seen.external.each:
         return dict.fromkeys(seen.owners, seen.external.password)
     return {
-        place: seen.credentials.get(place) or secrets.token_urlsafe(32) for place in seen.owners
+        place: seen.credentials.get(place) or seen.waiting.get(place) or secrets.token_urlsafe(32)
+        for place in seen.owners
     }
+
+
+def _waiting_changes(
+    seen: Seen, passwords: dict[Place, str], prefix: str, namespace: str, labels: dict[str, str]
+) -> list[Change]:
+    """Keep the passwords of users that an earlier look has made, and whose Secret is not there all the
+    same: their namespace refused it, and will again.
+    """
+    known = {name for one in seen.live for name in one.users}
+    own = seen.external is None or seen.external.each
+    lacking = sorted(
+        place
+        for place in seen.owners.keys() - seen.credentials.keys()
+        if own and (place in seen.waiting or prefix + user_name(*place) in known)
+    )
+    wanted = {place: passwords[place] for place in lacking[:_WAITING_LIMIT]}
+    if wanted == seen.waiting:
+        return []
+    if not wanted:
+        return [Remove(SECRET, WAITING_SECRET, namespace)]
+    # A namespace's name has no dot.
+    data = {".".join(place): password for place, password in wanted.items()}
+    return [Put(_secret((namespace, WAITING_SECRET), data, labels))]
+
+
+def _read_waiting(secret: Object) -> dict[Place, str]:
+    found = {}
+    for key in secret.get("data") or {}:
+        namespace, _, name = key.partition(".")
+        found[namespace, name] = _value(secret, key)
+    return found
+
+
+def _refused(places: dict[str, str]) -> Failed:
+    """Which Secrets their namespaces do not let in, and in whose words."""
+    shown = "; ".join(
+        f"{place} ({words[:_WORDS_LIMIT]})" for place, words in list(places.items())[:_NAMED]
+    )
+    more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+    return Failed(
+        "SecretRefused",
+        f"The password of Redis for a Ray workload is not let into its namespace: {shown}{more}. Its head "
+        "waits for it; mend the policy or quota of that namespace, or delete the workload. All others "
+        "have theirs.",
+        who="team owner",
+        delay=5,
+    )
 
 
 def _outdated(found: list[Object], external: External | None) -> frozenset[Place]:
