@@ -8,6 +8,7 @@ import structlog
 
 from atoll.cluster import reservations
 from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import POD
 from atoll.cluster.leases import HeldByOtherError, WriterLease, holder
 from atoll.domain.names import (
     ANNOTATION_FENCE,
@@ -15,12 +16,13 @@ from atoll.domain.names import (
     LABEL_MANAGED,
     LABEL_VIRTUAL_CLUSTER,
 )
-from atoll.errors import ForbiddenError, InvalidError
+from atoll.errors import ForbiddenError, InvalidError, NotFoundError, StaleWriteError
 from atoll_worker.reconcile.outcome import (
     AdmitPasswords,
     Change,
     DropKeys,
     Evict,
+    Expel,
     ForgetStore,
     Install,
     InstallForAll,
@@ -51,7 +53,7 @@ async def carry_out(change: Change, scope: Scope) -> None:
 
 async def _carry_out(change: Change, scope: Scope) -> None:
     match change:
-        case Put() | Patch() | Remove() | Evict():
+        case Put() | Patch() | Remove() | Evict() | Expel():
             await _on_object(change, scope)
         case Install() | Uninstall():
             await _release(change, scope)
@@ -69,7 +71,7 @@ async def _carry_out(change: Change, scope: Scope) -> None:
             await (await scope.external_store()).forget(member)
 
 
-async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None:
+async def _on_object(change: Put | Patch | Remove | Evict | Expel, scope: Scope) -> None:
     """One object, on the host or inside."""
     inside = getattr(change, "inside", False)
     cluster = await scope.inside() if inside else scope.host
@@ -84,6 +86,9 @@ async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None
             await cluster.delete(kind, name, namespace)
         case Evict(pod, namespace):
             await cluster.evict(pod, namespace)
+        case Expel(pod, namespace, revision):
+            with contextlib.suppress(NotFoundError, StaleWriteError):
+                await cluster.delete_at(POD, pod, revision, namespace)
 
 
 async def _offer(cluster: Cluster, manifest: Object, scope: Scope) -> None:
