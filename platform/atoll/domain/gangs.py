@@ -31,6 +31,8 @@ Object = dict[str, Any]
 GROUP_NAME = "scheduling.k8s.io/group-name"
 NAME_TAKEN = "NameTaken"
 NO_ROOM = "TooManyGangs"
+MOST_GANGS = 2000
+"""Gangs that one virtual cluster has on the host, whose scheduler and etcd all teams share."""
 CLAIMS_LIMIT = 128 * 1024
 """Most bytes of the text of claims. Kubernetes takes 256 KiB of annotations of an object in all, others'
 with ours, and the host's policy may spend only so much on reading them for each pod.
@@ -43,7 +45,7 @@ def written_claims(claims: Mapping[str, str]) -> str:
     """Gang -> virtual namespace as the text `,gang=namespace,other=namespace,`; empty for none.
 
     In commas on both sides, so that the host's policy finds an entry by comparing text. Neither part can
-    hold a comma or `=`. With names as KubeRay makes them CLAIMS_LIMIT is reached at 3,000 to 6,000 gangs.
+    hold a comma or `=`. With names as KubeRay makes them MOST_GANGS comes before CLAIMS_LIMIT.
     """
     text = ",".join(f"{gang}={holder}" for gang, holder in sorted(claims.items()))
     return f",{text}," if text else ""
@@ -142,9 +144,9 @@ def left_out() -> Object:
     """The status of a PodGroup whose name can be noted only when others are gone."""
     return _held_back(
         NO_ROOM,
-        f"This virtual cluster has more gangs than its host can keep apart: the names of those before this "
-        f"one fill {CLAIMS_LIMIT // 1024} KiB. Delete Ray clusters and jobs that have ended, or use shorter "
-        "names or another virtual cluster. This gang gets its turn by itself when there is room.",
+        f"This virtual cluster has as many gangs on the host as it may have (at most {MOST_GANGS}, fewer "
+        "with long names). Delete Ray clusters and jobs that have ended, or use shorter names or another "
+        "virtual cluster. This gang gets its turn by itself when there is room.",
     )
 
 

@@ -124,6 +124,22 @@ async def test_the_note_is_never_longer_than_its_limit_and_the_rest_gets_its_tur
     assert max(map(len, world.host.notes)) <= gangs.CLAIMS_LIMIT
 
 
+async def test_the_host_gets_no_more_gangs_of_one_than_it_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gangs, "MOST_GANGS", 2)
+    world = World()
+    for name in ("one", "two", "six"):
+        world.make(name)
+    async with world.working():
+        await turns()
+        assert world.host.applied == ["one", "two"]
+        assert world.inside.said("six") == "TooManyGangs"
+        world.end("one")
+        await turns()
+    assert gangs.read_claims(world.host.notes[-1]) == {"two": "ray", "six": "ray"}
+
+
 async def test_one_that_waited_for_room_and_went_is_passed_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

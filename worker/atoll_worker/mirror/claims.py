@@ -38,6 +38,8 @@ class Claims:
         before = self._holders.get(gang)
         if before == holder:
             return True
+        if before is None and len(self._holders) >= gangs.MOST_GANGS:
+            return False
         freed = gangs.claim_bytes(gang, before) if before is not None else 0
         after = self._bytes - freed + gangs.claim_bytes(gang, holder)
         return after <= gangs.CLAIMS_LIMIT

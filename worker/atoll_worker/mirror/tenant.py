@@ -115,9 +115,8 @@ class Tenant:
             self._wake.clear()
             todo, self._dirty = self._dirty, {}
             for gang, since in todo.items():
-                await asyncio.sleep(
-                    0
-                )  # thousands that have nothing to write must not hold the loop
+                # Thousands that have nothing to write must not hold the loop.
+                await asyncio.sleep(0)
                 again = await self._try(inside, picture, gang, since)
                 if again:
                     self._poke_later(gang, again)
