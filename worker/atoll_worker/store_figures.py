@@ -24,6 +24,7 @@ from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics
 from atoll_worker.adapters.redis_store import RedisStores
+from atoll_worker.malformed import MALFORMED
 from atoll_worker.reconcile.ports import GcsStore, Instance
 from atoll_worker.reconcile.stores import (
     REDIS_PODS,
@@ -54,8 +55,12 @@ class StoreFiguresReader:
         turn = asyncio.Semaphore(_AT_ONCE)
 
         async def ask(name: str, store: GcsStore) -> dict[tuple[str, str], StoreFigures | None]:
-            async with turn:
-                found = {(name, pod): told for pod, told in (await store.figures()).items()}
+            try:
+                async with turn:
+                    found = {(name, pod): told for pod, told in (await store.figures()).items()}
+            except Exception:
+                log.exception("figures.one_failed", virtual_cluster=name)
+                return {}
             if None in found.values():
                 self._passwords.pop(name, None)
             return found
@@ -81,6 +86,8 @@ class StoreFiguresReader:
                     found[name] = self._stores.own(mine, await self._password(name))
             except AtollError as error:
                 log.warning("figures.no_way", virtual_cluster=name, detail=error.detail)
+            except MALFORMED as error:
+                log.warning("figures.no_way", virtual_cluster=name, detail=type(error).__name__)
         return found
 
     async def _instances(self) -> dict[str, list[Instance]]:
@@ -134,6 +141,8 @@ async def follow(settings: Settings) -> None:
                     await asyncio.sleep(PERIOD_SECONDS)
         except AtollError as error:
             log.warning("figures.unavailable", detail=error.detail)
+        except Exception:
+            log.exception("figures.failed")
         await asyncio.sleep(PERIOD_SECONDS)
 
 

@@ -7,6 +7,7 @@ a converged one once per resync. Losing Redis, a hint, or a worker therefore cos
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,12 +16,13 @@ import structlog
 from atoll.cluster import leases, reservations
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import TEAM, VIRTUAL_CLUSTER
-from atoll.cluster.quota_trees import tree_of
+from atoll.cluster.quota_trees import share_of, tree_of
 from atoll.dispatch import Dispatch
 from atoll.errors import AtollError
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics
+from atoll_worker.malformed import MALFORMED, Complaints
 from atoll_worker.reconcile import unreadable
 from atoll_worker.usage import Usage
 
@@ -45,15 +47,32 @@ class State:
 def state_of(item: Object) -> State:
     """The state of a stored virtual cluster, readable or not. Pure."""
     generation = item["metadata"].get("generation", 0)
-    team = str((item.get("spec") or {}).get("team", ""))
+    spec = item.get("spec")
+    team = str(spec.get("team", "")) if isinstance(spec, Mapping) else ""
     try:
         vc = VirtualCluster.model_validate(item)
     except ValueError:
-        told = unreadable.already_told(item)
-        return State(generation, converged=False, at_rest=told, team=team)
+        return State(generation, converged=False, at_rest=_told(item), team=team)
     fresh = vc.status.observed_generation == generation
     retry_at = vc.status.retry_at if fresh else None
     return State(generation, vc.converged, vc.converged, retry_at, team)
+
+
+def _told(item: Object) -> bool:
+    """Whether its status says that it is unreadable; one that cannot be read either does not."""
+    try:
+        return unreadable.already_told(item)
+    except MALFORMED:
+        return False
+
+
+def _not_before(text: str) -> datetime:
+    """The time of the next try; long ago for what is no time."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -75,7 +94,7 @@ def due(known: Known, now: float, wall: datetime, resync: float) -> bool:
     state = known.state
     if state.at_rest:
         return now - known.hinted >= resync
-    if state.retry_at and datetime.fromisoformat(state.retry_at) > wall:
+    if state.retry_at and _not_before(state.retry_at) > wall:
         return False
     return now - known.hinted >= pause(now - known.since)
 
@@ -87,6 +106,8 @@ class Sweeper:
         self._host, self._dispatch, self._settings = host, dispatch, settings
         self._known: dict[str, Known] = {}
         self._usage = Usage(host, self._hint)
+        self._odd = Complaints("sweep.unreadable")
+        self._odd_teams = Complaints("sweep.team_unreadable")
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -98,17 +119,34 @@ class Sweeper:
 
     async def _picture(self) -> None:
         while True:
-            with contextlib.suppress(AtollError):
-                found, revision = await self._host.items_at(VIRTUAL_CLUSTER)
-                names = {item["metadata"]["name"] for item in found}
-                for gone in set(self._known) - names:
-                    del self._known[gone]
-                    self._usage.forget(gone)
-                for item in found:
-                    self._learn("MODIFIED", item)
-                async for change, item in self._host.watch(VIRTUAL_CLUSTER, since=revision):
-                    self._learn(change, item)
+            try:
+                await self._picture_once()
+            except AtollError as error:
+                log.debug("sweep.watch", detail=error.detail)
+            except Exception:
+                log.exception("sweep.watch_failed")
             await asyncio.sleep(1)
+
+    async def _picture_once(self) -> None:
+        found, revision = await self._host.items_at(VIRTUAL_CLUSTER)
+        names = {item["metadata"]["name"] for item in found}
+        for gone in set(self._known) - names:
+            del self._known[gone]
+            self._usage.forget(gone)
+        for item in found:
+            self._learn_safely("MODIFIED", item)
+        async for change, item in self._host.watch(VIRTUAL_CLUSTER, since=revision):
+            self._learn_safely(change, item)
+
+    def _learn_safely(self, change: str, item: Object) -> None:
+        """One that cannot be read keeps what was known of it, and the others are learnt."""
+        name = item["metadata"]["name"]
+        try:
+            self._learn(change, item)
+        except MALFORMED as error:
+            self._odd.tell(name, error)
+        else:
+            self._odd.settle(name)
 
     def _learn(self, change: str, item: Object) -> None:
         name = item["metadata"]["name"]
@@ -148,19 +186,29 @@ class Sweeper:
             worker_metrics.hint("sweep")
             await self._dispatch.send("VirtualCluster", name, known.state.generation)
 
+    async def _sweep_ledgers(self, teams: list[Object]) -> None:
+        """A team whose ledger cannot be read keeps it as it is."""
+        sound = []
+        for team in teams:
+            try:
+                share_of(team)
+            except MALFORMED as error:
+                self._odd_teams.tell(team["metadata"]["name"], error)
+            else:
+                self._odd_teams.settle(team["metadata"]["name"])
+                sound.append(team)
+        tree = tree_of(sound)
+        homes = {name: tree.chain_names(known.state.team) for name, known in self._known.items()}
+        for name in (team["metadata"]["name"] for team in sound):
+            below = {vc for vc, home in homes.items() if name in home}
+            await reservations.sweep(self._host, name, below)
+
     async def _left_over(self) -> None:
         """Take away what virtual clusters that are gone have left: quota they hold, and leases."""
         while True:
             await asyncio.sleep(_LEFT_OVER_SECONDS)
             with contextlib.suppress(AtollError):
-                teams = await self._host.items(TEAM)
-                tree = tree_of(teams)
-                homes = {
-                    name: tree.chain_names(known.state.team) for name, known in self._known.items()
-                }
-                for team in (t["metadata"]["name"] for t in teams):
-                    below = {name for name, home in homes.items() if team in home}
-                    await reservations.sweep(self._host, team, below)
+                await self._sweep_ledgers(await self._host.items(TEAM))
                 dropped = await leases.sweep(self._host, self._settings.namespace, set(self._known))
                 if dropped:
                     log.info("sweep.leases", virtual_clusters=dropped)

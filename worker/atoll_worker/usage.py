@@ -19,6 +19,7 @@ from atoll.domain.quotas import COUNTED, held_by_owner
 from atoll.domain.usage import free_of
 from atoll.errors import AtollError, StaleWriteError
 from atoll.telemetry import worker_metrics
+from atoll_worker.malformed import MALFORMED, Complaints
 
 log = structlog.get_logger()
 PACE_SECONDS = 1.0
@@ -49,6 +50,7 @@ class Usage:
         self._teams: dict[str, Object] = {}
         self._held: dict[str, Holding] = {}
         self._moved = asyncio.Event()
+        self._odd_teams = Complaints("usage.team_unreadable")
 
     def learn(self, item: Object) -> None:
         """A virtual cluster as it is stored."""
@@ -70,13 +72,20 @@ class Usage:
 
     async def _follow(self) -> None:
         while True:
-            with contextlib.suppress(AtollError):
-                found, revision = await self._host.items_at(TEAM)
-                self._teams = {item["metadata"]["name"]: item for item in found}
-                self._moved.set()
-                async for change, item in self._host.watch(TEAM, since=revision):
-                    await self._learn(change, item)
+            try:
+                await self._follow_once()
+            except AtollError as error:
+                log.debug("usage.watch", detail=error.detail)
+            except Exception:
+                log.exception("usage.watch_failed")
             await asyncio.sleep(1)
+
+    async def _follow_once(self) -> None:
+        found, revision = await self._host.items_at(TEAM)
+        self._teams = {item["metadata"]["name"]: item for item in found}
+        self._moved.set()
+        async for change, item in self._host.watch(TEAM, since=revision):
+            await self._learn(change, item)
 
     async def _learn(self, change: str, item: Object) -> None:
         name = item["metadata"]["name"]
@@ -95,11 +104,25 @@ class Usage:
             await self._moved.wait()
             self._moved.clear()
             held, teams = dict(self._held), list(self._teams.values())
-            tree = tree_of(teams)
+            tree = tree_of(teams := self._sound_teams(teams))
             worker_metrics.quotas(gauges(teams, held))
             for team in teams:
                 await self._settle(team, held, tree)
             await asyncio.sleep(PACE_SECONDS)
+
+    def _sound_teams(self, teams: list[Object]) -> list[Object]:
+        """Those whose figures can be told; of the others, once, what is wrong."""
+        found = []
+        for team in teams:
+            name = team["metadata"]["name"]
+            try:
+                gauges([team], {})
+            except MALFORMED as error:
+                self._odd_teams.tell(name, error)
+            else:
+                self._odd_teams.settle(name)
+                found.append(team)
+        return found
 
     async def _settle(self, team: Object, held: Holdings, tree: QuotaTree) -> None:
         """Compare and set; whoever wrote in between moves the watch on, and we come again."""
@@ -114,9 +137,9 @@ class Usage:
 def holding_of(item: Object) -> Holding:
     """What counts of a stored virtual cluster, readable or not. Pure."""
     spec, status = item.get("spec") or {}, item.get("status") or {}
-    return Holding(
-        str(spec.get("team")), dict(spec.get("quota") or {}), dict(status.get("used") or {})
-    )
+    if not (isinstance(spec, Mapping) and isinstance(status, Mapping)):
+        return Holding("None", {}, {})
+    return Holding(str(spec.get("team")), _sound(spec.get("quota")), _sound(status.get("used")))
 
 
 def totals(team: Object, held: Holdings, tree: QuotaTree) -> dict[str, dict[str, str]]:
@@ -161,9 +184,11 @@ def gauges(teams: Iterable[Object], held: Holdings) -> dict[tuple[str, str, str,
     return found
 
 
-def _sound(amounts: Mapping[str, str]) -> dict[str, str]:
+def _sound(amounts: object) -> dict[str, str]:
     """Without what is no quantity: kubectl can store anything, and a sum must not die of it."""
-    sound = {}
+    sound: dict[str, str] = {}
+    if not isinstance(amounts, Mapping):
+        return sound
     for resource, amount in amounts.items():
         with contextlib.suppress(ValueError):
             parse_quantity(str(amount))

@@ -13,6 +13,7 @@ from atoll.dispatch import Dispatch
 from atoll.domain.names import LABEL_VIRTUAL_CLUSTER, host_namespace
 from atoll.errors import AtollError
 from atoll.telemetry import worker_metrics
+from atoll_worker.malformed import MALFORMED, Complaints
 
 log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
@@ -32,6 +33,7 @@ class Watcher:
         self._paced: dict[str, float] = {}
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._sending: set[asyncio.Task[None]] = set()
+        self._odd = Complaints("watch.unreadable")
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -93,7 +95,11 @@ class Watcher:
         task.add_done_callback(self._sending.discard)
 
     async def _tell(self, item: Object, owner: Owner) -> None:
-        told = owner(item)
+        try:
+            told = owner(item)
+        except MALFORMED as error:
+            self._odd.tell(item["metadata"]["uid"], error)
+            return
         if told is None:
             return
         name, state = told

@@ -1,6 +1,7 @@
 """The one way to a team's quota: the rules, what it does to whom, the write, the history."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 import structlog
@@ -11,6 +12,7 @@ from atoll.application.validation import StoredInvalidError, refuse_if_any, stor
 from atoll.cluster import kinds
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.quota_trees import entries_of, limits_of, share_of, tree_of
+from atoll.cluster.tree_changes import alone
 from atoll.contract.quotas import QuotaHolder, QuotaLineChange, QuotaPreview
 from atoll.domain import quota_previews
 from atoll.domain.quantities import parse_quantity
@@ -44,6 +46,12 @@ class QuotaChanges:
     def __init__(self, cluster: Cluster, history: QuotaHistory) -> None:
         self._cluster = cluster
         self._history = history
+
+    def alone(self, *teams: str | None, dry_run: bool = False) -> AbstractAsyncContextManager[None]:
+        """What is checked and written inside, nobody else's change of a quota comes between, in the trees
+        of these teams. Read inside: it writes to the root, which may be the team itself.
+        """
+        return nullcontext() if dry_run else alone(self._cluster, *teams)
 
     async def read_world(self) -> World:
         """All teams, and the tree they make."""

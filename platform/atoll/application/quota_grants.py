@@ -73,29 +73,33 @@ class QuotaGrants:
     async def _raise(self, request: QuotaRequest) -> tuple[str, str, str]:
         for _ in range(_TRIES):
             team = await self._cluster.find(kinds.TEAM, request.spec.team)
-            if team is None:
-                return "False", "TeamMissing", f"There is no team {request.spec.team!r} any more"
-            if request.metadata.uid in granted(team):
-                return "True", "Applied", "The team's quota was raised"
-            if not _more(team, request.spec.quota):
-                return "True", "NothingToDo", "The team had as much already"
-            wanted = raised(team, request.spec.quota)
-            await self._changes.check(team, wanted)
-            uids = [*granted(team), request.metadata.uid][-_REMEMBERED:]
-            notes = {**(wanted["metadata"].get("annotations") or {}), GRANTED: ",".join(uids)}
-            wanted["metadata"]["annotations"] = notes
-            who = Authorship(
-                by=request.spec.decided_by or "unknown",
-                cause="requested",
-                note=request.spec.note,
-                request=request.name,
-            )
+            if done := _already(request, team):
+                return done
             try:
-                await self._changes.write(wanted, who)
+                async with self._changes.alone(request.spec.team):
+                    return await self._raise_once(request)
             except StaleWriteError:
                 continue
-            return "True", "Applied", "The team's quota was raised"
         raise StaleWriteError(f"The quota of {request.spec.team!r} changes too often just now")
+
+    async def _raise_once(self, request: QuotaRequest) -> tuple[str, str, str]:
+        team = await self._cluster.find(kinds.TEAM, request.spec.team)
+        if done := _already(request, team):
+            return done
+        assert team is not None
+        wanted = raised(team, request.spec.quota)
+        await self._changes.check(team, wanted)
+        uids = [*granted(team), request.metadata.uid][-_REMEMBERED:]
+        notes = {**(wanted["metadata"].get("annotations") or {}), GRANTED: ",".join(uids)}
+        wanted["metadata"]["annotations"] = notes
+        who = Authorship(
+            by=request.spec.decided_by or "unknown",
+            cause="requested",
+            note=request.spec.note,
+            request=request.name,
+        )
+        await self._changes.write(wanted, who)
+        return "True", "Applied", "The team's quota was raised"
 
     async def _tell(self, item: Object, status: str, reason: str, message: str) -> None:
         before = _condition(stored(QuotaRequest, item))
@@ -117,6 +121,17 @@ class QuotaGrants:
             await self._cluster.replace({**item, "status": told}, status=True)
         except StaleWriteError:
             return  # somebody else wrote it down, or the keeper looks again
+
+
+def _already(request: QuotaRequest, team: Object | None) -> tuple[str, str, str] | None:
+    """What came of the request when nothing is to be written for it; None when something is."""
+    if team is None:
+        return "False", "TeamMissing", f"There is no team {request.spec.team!r} any more"
+    if request.metadata.uid in granted(team):
+        return "True", "Applied", "The team's quota was raised"
+    if not _more(team, request.spec.quota):
+        return "True", "NothingToDo", "The team had as much already"
+    return None
 
 
 def _condition(request: QuotaRequest) -> Condition:

@@ -133,21 +133,41 @@ class Quotas:
         dry_run: bool,
     ) -> QuotaRead:
         for _ in range(_TRIES):
-            found = await self._find(caller, team)
-            check_revision(found, expected, f"The quota of {team!r}")
-            after = wanted(found)
-            world = await self._changes.check(found, after)
-            if not dry_run:
-                await self._changes.confirm(after, world, confirm)
-            if dry_run or not changes_quota(found, after):
-                return await self._read(after)
+            # Before a change is noted on the root: what cannot be seen or is stale writes nothing.
+            check_revision(await self._find(caller, team), expected, f"The quota of {team!r}")
             try:
-                return await self._read(await self._changes.write(after, who))
+                async with self._changes.alone(team, dry_run=dry_run):
+                    made = await self._write_once(
+                        caller, team, wanted, who, expected, confirm=confirm, dry_run=dry_run
+                    )
+                return await self._read(made)
             except StaleWriteError:  # a reservation, or somebody else's change; the revision tells
                 continue
         raise StaleWriteError(
             f"The quota of {team!r} changes too often just now; try again in a moment"
         )
+
+    async def _write_once(
+        self,
+        caller: Caller,
+        team: str,
+        wanted: Wanted,
+        who: Authorship,
+        expected: Expected,
+        *,
+        confirm: str | None,
+        dry_run: bool,
+    ) -> Object:
+        """The team as it is then, or would be. StaleWriteError when somebody wrote first."""
+        found = await self._find(caller, team)
+        check_revision(found, expected, f"The quota of {team!r}")
+        after = wanted(found)
+        world = await self._changes.check(found, after)
+        if not dry_run:
+            await self._changes.confirm(after, world, confirm)
+        if dry_run or not changes_quota(found, after):
+            return after
+        return await self._changes.write(after, who)
 
     async def _revision(self, team: Object, number: int) -> QuotaRevision:
         await self._changes.record(team)

@@ -1,6 +1,6 @@
 """Teams: create, read, change, delete."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atoll.application.callers import Caller, may_see
@@ -71,16 +71,17 @@ class Teams:
                 raise _taken(wanted.name)
             refuse_if_any(await self._unknown_profiles(wanted.spec.profiles))
             manifest = team.manifest()
-            await self._changes.check(None, manifest)
-            if dry_run:
-                return team_read(team)
             if use:
                 use.mark(manifest)
             author(caller, "created").mark(manifest)
-            try:
-                made = await self._cluster.create(manifest)
-            except ConflictError as error:
-                raise _taken(wanted.name) if error.code == "exists" else error from error
+            async with self._changes.alone(wanted.spec.parent, dry_run=dry_run):
+                await self._changes.check(None, manifest)
+                if dry_run:
+                    return team_read(team)
+                try:
+                    made = await self._cluster.create(manifest)
+                except ConflictError as error:
+                    raise _taken(wanted.name) if error.code == "exists" else error from error
             await self._changes.record(made)
             return team_read(stored(Team, made))
 
@@ -100,6 +101,7 @@ class Teams:
         parent.
         """
         change = spec_patch(body)
+        free = dry_run or not {"quota", "parent"} & change.keys()
         for _ in range(_TRIES):
             found = await self._find(caller, name)
             check_revision(found, expected)
@@ -107,21 +109,39 @@ class Teams:
             had = (found.get("spec") or {}).get("profiles") or []
             unknown = await self._unknown_profiles(spec.profiles, had)
             refuse_if_any([*spec_problems(spec), *unknown])
-            wanted = {**found, "metadata": dict(found["metadata"]), "spec": spec.dump()}
-            quota_changes = changes_quota(found, wanted)
-            if quota_changes:
-                await self._check_quota(found, wanted, None if dry_run else confirm, dry_run)
-            if dry_run or wanted["spec"] == found.get("spec"):
-                return team_read(stored(Team, wanted))
             try:
-                if quota_changes:
-                    made = await self._changes.write(wanted, author(caller))
-                else:
-                    made = await self._cluster.replace(wanted)
+                async with self._changes.alone(name, spec.parent, dry_run=free):
+                    made = await self._patch_once(
+                        caller, name, change, expected=expected, dry_run=dry_run, confirm=confirm
+                    )
                 return team_read(stored(Team, made))
             except StaleWriteError:  # a reservation, or somebody else's change; the revision tells
                 continue
         raise StaleWriteError(f"Team {name!r} changes too often just now; try again in a moment")
+
+    async def _patch_once(
+        self,
+        caller: Caller,
+        name: str,
+        change: Mapping[str, Any],
+        *,
+        expected: Expected,
+        dry_run: bool,
+        confirm: str | None,
+    ) -> Object:
+        """The team as it is then, or would be. StaleWriteError when somebody wrote first."""
+        found = await self._find(caller, name)
+        check_revision(found, expected)
+        spec = parse(TeamSpec, merge_patch(found.get("spec") or {}, change), "/spec")
+        wanted = {**found, "metadata": dict(found["metadata"]), "spec": spec.dump()}
+        quota_changes = changes_quota(found, wanted)
+        if quota_changes:
+            await self._check_quota(found, wanted, None if dry_run else confirm, dry_run)
+        if dry_run or wanted["spec"] == found.get("spec"):
+            return wanted
+        if quota_changes:
+            return await self._changes.write(wanted, author(caller))
+        return await self._cluster.replace(wanted)
 
     async def _unknown_profiles(
         self, names: Sequence[str], had: Sequence[str] = ()

@@ -146,6 +146,15 @@ def update(
         bool,
         typer.Option("--new-redis-password", help="Have the password of its Redis made anew."),
     ] = False,
+    drain_deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--drain-deadline",
+            help="When pods on nodes it gives back are deleted past their PodDisruptionBudgets: 30m, 0 "
+            "for at once, never.",
+            metavar="TIME",
+        ),
+    ] = None,
     wait: Wait = True,
     timeout: Timeout = "10m",
     dry_run: DryRun = False,
@@ -155,6 +164,9 @@ def update(
     spec = _spec(
         profile=profile, mode=None, nodes=nodes, quota=quota, ray=ray_cluster, values=values
     )  # fmt: skip
+    if drain_deadline is not None:
+        never = drain_deadline == "never"
+        spec["drainDeadlineSeconds"] = None if never else int(seconds(drain_deadline))
     if not spec and not new_redis_password:
         raise UsageError("Say what to change: --profile, --nodes, --quota, --ray-cluster, ...")
     session = session_of(ctx)

@@ -30,6 +30,13 @@ from atoll.domain.quotas import is_extended
 Object = dict[str, Any]
 GROUP_NAME = "scheduling.k8s.io/group-name"
 NAME_TAKEN = "NameTaken"
+NO_ROOM = "TooManyGangs"
+MOST_GANGS = 2000
+"""Gangs that one virtual cluster has on the host, whose scheduler and etcd all teams share."""
+CLAIMS_LIMIT = 128 * 1024
+"""Most bytes of the text of claims. Kubernetes takes 256 KiB of annotations of an object in all, others'
+with ours, and the host's policy may spend only so much on reading them for each pod.
+"""
 _COPIED = ("minMember", "minTaskMember", "minResources")
 _BROUGHT_BACK = ("phase", "running", "succeeded", "failed")
 
@@ -38,10 +45,15 @@ def written_claims(claims: Mapping[str, str]) -> str:
     """Gang -> virtual namespace as the text `,gang=namespace,other=namespace,`; empty for none.
 
     In commas on both sides, so that the host's policy finds an entry by comparing text. Neither part can
-    hold a comma or `=`. A namespace's annotations hold 256 KiB, so about 4,000 gangs at a time.
+    hold a comma or `=`. With names as KubeRay makes them MOST_GANGS comes before CLAIMS_LIMIT.
     """
     text = ",".join(f"{gang}={holder}" for gang, holder in sorted(claims.items()))
     return f",{text}," if text else ""
+
+
+def claim_bytes(gang: str, holder: str) -> int:
+    """How much longer the text of claims is with this one."""
+    return len(gang) + len(holder) + 2
 
 
 def read_claims(text: str) -> dict[str, str]:
@@ -125,12 +137,21 @@ def refused(group: Object, held_by: str) -> Object:
         f"cluster Ray clusters and jobs of all namespaces need different names: delete the one in "
         f"{mine} and make it again under another name."
     )
-    condition = {
-        "type": "Unschedulable",
-        "status": "True",
-        "reason": NAME_TAKEN,
-        "message": message,
-    }
+    return _held_back(NAME_TAKEN, message)
+
+
+def left_out() -> Object:
+    """The status of a PodGroup whose name can be noted only when others are gone."""
+    return _held_back(
+        NO_ROOM,
+        f"This virtual cluster has as many gangs on the host as it may have (at most {MOST_GANGS}, fewer "
+        "with long names). Delete Ray clusters and jobs that have ended, or use shorter names or another "
+        "virtual cluster. This gang gets its turn by itself when there is room.",
+    )
+
+
+def _held_back(reason: str, message: str) -> Object:
+    condition = {"type": "Unschedulable", "status": "True", "reason": reason, "message": message}
     return {"phase": "Pending", "conditions": [condition]}
 
 
@@ -167,13 +188,6 @@ def fence_of(host: Object) -> int:
     """The fence a copy was written with; 0 when it has none."""
     text = str((host["metadata"].get("annotations") or {}).get(ANNOTATION_FENCE, ""))
     return int(text) if text.isdigit() else 0
-
-
-def is_foreign(pod: Object, gang: str, holder: str) -> bool:
-    """Whether a pod inside claims this gang from another virtual namespace than the one that has it."""
-    meta = pod["metadata"]
-    mine = (meta.get("annotations") or {}).get(GROUP_NAME) == gang
-    return mine and meta["namespace"] != holder
 
 
 def capability(quota: Mapping[str, str]) -> dict[str, str]:

@@ -140,6 +140,7 @@ REASONS: dict[str, str] = {
     "ChartMadeInvalidObject": "A chart made something that Kubernetes does not take",
     "RedisUnreachable": "Redis does not answer; will be tried again",
     "RedisRefused": "Redis refuses its password",
+    "SecretRefused": "A namespace does not let in a password of Redis",
     "RedisTlsFailed": "Redis and the platform do not agree on TLS",
     "RedisTlsNotServed": "Its Kubernetes is too old for a Redis with TLS",
     "RedisSecretMissing": "The credentials of the external Redis are not there",

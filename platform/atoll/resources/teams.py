@@ -60,6 +60,9 @@ class TeamStatus(Model):
         default_factory=dict, description="Virtual cluster -> what it holds of the quota"
     )
     reserved: dict[str, Quantity] = Field(default_factory=dict, description="Sum of reservations")
+    changing: str | None = Field(
+        None, description="Of a root team: the change of a quota in its tree that is being written"
+    )
     used: dict[str, Quantity] = Field(
         default_factory=dict, description="Sum of what its virtual clusters use on the host"
     )

@@ -40,6 +40,13 @@ class VirtualClusterSpec(Model):
         description="What it may hold on the host; taken from the team's quota",
     )
     ray_clusters: list[RayClusterSpec] = Field(default_factory=list)
+    drain_deadline_seconds: int | None = Field(
+        None,
+        ge=0,
+        le=604800,
+        description="After this long, pods on nodes that are given back are deleted, whatever their "
+        "PodDisruptionBudgets say; absent: never",
+    )
     redis_password_version: int = Field(
         0, ge=0, description="Raise it to have the password of its Redis made anew"
     )

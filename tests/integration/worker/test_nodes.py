@@ -32,8 +32,12 @@ class Host:
     cluster: Cluster
     settings: Settings
 
-    async def look(self, count: int, *, deleting: bool = False) -> StepRun:
-        spec = VirtualClusterSpec(team="t", replica_sets={TEMPLATE: count})
+    async def look(
+        self, count: int, *, deleting: bool = False, deadline: int | None = None
+    ) -> StepRun:
+        spec = VirtualClusterSpec(
+            team="t", replica_sets={TEMPLATE: count}, drain_deadline_seconds=deadline
+        )
         async with Scope(
             vc=VirtualCluster(metadata=Metadata(name=VC), spec=spec), team=None, profile=None,
             host=self.cluster, settings=self.settings, releases=HelmReleases(self.settings.helm, None),
@@ -190,6 +194,44 @@ async def test_a_budget_is_respected_patience_ends_and_the_nodes_can_be_kept_aft
     await _allow(host, "held", 1)
     await host.look(2)
     assert await host.going() == {"held-1"}
+
+
+async def test_past_the_deadline_a_budget_holds_no_node_and_pods_elsewhere_stay(
+    host: Host,
+) -> None:
+    await host.look(3)
+    await host.pod("held-1", "drain-b")
+    await host.pod("held-2", "drain-a")
+    await host.pod("w-1", "drain-a")
+    for name in ("w-2", "w-3"):
+        await host.pod(name, "drain-c")
+    await _budget(host, "held", 0)
+    for deadline in (None, 3600):
+        blocked = await host.look(2, deadline=deadline)
+        assert isinstance(blocked.outcome, Wait), blocked.outcome
+    assert await host.going() == set()
+
+    over = await host.look(2, deadline=0)
+    assert isinstance(over.outcome, Wait)
+    assert "deadline is over" in over.outcome.message
+    assert await host.going() == {"held-1"}
+    await host.stop("held-1")
+    last = await host.look(2, deadline=0)
+    assert isinstance(last.outcome, Done), last.outcome
+    assert await host.owned() == ["drain-a", "drain-c"]
+    assert await host.going() == set()
+
+
+async def test_the_first_look_asks_within_the_budgets_whatever_the_deadline(host: Host) -> None:
+    await host.look(3)
+    for name, node in (("held-1", "drain-a"), ("w-1", "drain-b"), ("w-2", "drain-b")):
+        await host.pod(name, node)
+    for name in ("w-3", "w-4"):
+        await host.pod(name, "drain-c")
+    await _budget(host, "held", 0)
+    await host.look(2, deadline=0)
+    assert cordon(await host.node("drain-a")) == (True, True)
+    assert await host.going() == set()
 
 
 async def test_deletion_gives_back_a_node_that_has_lost_its_template(host: Host) -> None:

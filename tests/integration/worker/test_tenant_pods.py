@@ -12,7 +12,7 @@ import yaml
 from atoll.cluster import bootstrap
 from atoll.cluster.client import Cluster
 from atoll.cluster.kinds import kind_of
-from atoll.domain.gangs import written_claims
+from atoll.domain.gangs import CLAIMS_LIMIT, claim_bytes, written_claims
 from atoll.domain.schedulers import SCHEDULERS
 from atoll.settings import Settings
 from conftest import run_api_server
@@ -203,6 +203,24 @@ def test_a_gangs_name_belongs_to_the_namespace_that_is_noted(host: Kube) -> None
         assert said(host, of_a_gang(gang, namespace), "vc-s") == ""
     host.patch(f"{NAMESPACES}/vc-s", {"metadata": {"annotations": {"atoll.dev/gangs": None}}})
     until(lambda: not said(host, of_a_gang("rays", "lab"), "vc-s"), "it is given back", 30)
+
+
+@pytest.mark.parametrize("letters", [20, 253])
+def test_a_note_as_long_as_it_may_be_is_read_for_every_pod(host: Kube, letters: int) -> None:
+    """The API server gives up, and refuses, where a policy takes too much work."""
+    place = "n" * 63
+    count = (CLAIMS_LIMIT - 1) // claim_bytes("g" * letters, place)
+    names = [f"{at:05}".ljust(letters, "g") for at in range(count)]
+    notes = {"atoll.dev/gangs": written_claims(dict.fromkeys(names, place))}
+    host.patch(f"{NAMESPACES}/vc-s", {"metadata": {"annotations": notes}})
+    try:
+        until(lambda: said(host, of_a_gang(names[-1], "lab"), "vc-s"), "the note is seen", 30)
+        refused = said(host, of_a_gang(names[-1], "l" * 63), "vc-s")
+        assert f"namespace {place} of this virtual cluster already has a gang" in refused
+        for gang, namespace in ((names[-1], place), ("f" * letters, "l" * 63)):
+            assert said(host, of_a_gang(gang, namespace), "vc-s") == ""
+    finally:
+        host.patch(f"{NAMESPACES}/vc-s", {"metadata": {"annotations": {"atoll.dev/gangs": None}}})
 
 
 async def test_a_platform_that_was_removed_can_come_back(host: Kube, host_file: Path) -> None:

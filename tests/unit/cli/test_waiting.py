@@ -137,6 +137,18 @@ def test_a_new_password_of_redis_is_the_next_version_and_nothing_else(
     assert api.bodies("PATCH") == [{"spec": {"redisPasswordVersion": 4}}]
 
 
+@pytest.mark.parametrize(("text", "wanted"), [("30m", 1800), ("0", 0), ("never", None)])
+def test_the_deadline_of_drains_is_a_time_or_never(
+    api: FakeApi, cli: Run, text: str, wanted: int | None
+) -> None:
+    before = virtual_cluster("lab", "Ready", [NAMESPACE])
+    api.when("GET", "virtual-clusters/lab", before)
+    api.when("PATCH", "virtual-clusters/lab", before)
+    assert cli("vc", "update", "lab", "--drain-deadline", text, "--no-wait").code == 0
+    assert api.bodies("PATCH") == [{"spec": {"drainDeadlineSeconds": wanted}}]
+    assert cli("vc", "update", "lab", "--drain-deadline", "soon").code == 2
+
+
 def test_an_operation_is_asked_about_even_without_events(api: FakeApi, cli: Run) -> None:
     api.when("GET", STREAM, lambda _: events(": alive\n\n"))
     api.when("GET", OPERATION, operation("lab", "succeeded"))

@@ -16,6 +16,7 @@ def test_claims_are_read_as_they_were_written(claims: dict[str, str]) -> None:
     text = gangs.written_claims(claims)
     assert gangs.read_claims(text) == claims
     assert all(f",{gang}={holder}," in text for gang, holder in claims.items())
+    assert len(text) == sum(gangs.claim_bytes(*claim) for claim in claims.items()) + bool(claims)
 
 
 def group(namespace: str = "ray", created: str = "2026-11-21T08:00:00Z", **spec: Any) -> Any:

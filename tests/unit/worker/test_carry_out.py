@@ -27,7 +27,13 @@ def scope(error: Exception) -> Any:
         return Inside(error)
 
     return SimpleNamespace(
-        dry=False, fence=1, vc=SimpleNamespace(name="lab"), inside=inside, host=None
+        dry=False,
+        refusals={},
+        fence=1,
+        vc=SimpleNamespace(name="lab", status=SimpleNamespace(conditions=[])),
+        inside=inside,
+        host=None,
+        changed=lambda: None,
     )
 
 
@@ -35,7 +41,9 @@ def scope(error: Exception) -> Any:
     "error", [ForbiddenError("the namespace is being terminated"), InvalidError("name too long")]
 )
 async def test_a_refusal_is_passed_over_only_where_it_may_be(error: Exception) -> None:
-    await carry_out(Put(SECRET, inside=True, refusable=True), scope(error))
+    tenant = scope(error)
+    await carry_out(Put(SECRET, inside=True, refusable=True), tenant)
+    assert tenant.refusals == {("Secret", "going", "s"): str(error)}
     with pytest.raises(type(error)):
         await carry_out(Put(SECRET, inside=True), scope(error))
 

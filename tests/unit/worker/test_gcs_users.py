@@ -10,6 +10,7 @@ from atoll_worker.reconcile.outcome import (
     Change,
     Done,
     DropKeys,
+    Failed,
     ForgetStore,
     MarkOrphans,
     Put,
@@ -25,6 +26,7 @@ from atoll_worker.reconcile.steps.gcs_users import (
     Seen,
     _names_former,
     _owners,
+    _read_waiting,
 )
 
 PLACE = ("ray", "raycluster-a-redis")
@@ -36,6 +38,9 @@ class FakeScope:
     """As much of a scope as the plan touches."""
 
     namespace = "vc-x"
+
+    def __init__(self) -> None:
+        self.refusals: dict[tuple[str, str, str], str] = {}
 
     def labels(self, step: str) -> dict[str, str]:
         return {"atoll.dev/step": step}
@@ -82,6 +87,51 @@ def test_a_new_workload_gets_its_secret_last() -> None:
     told = GcsUsers().judge(SCOPE, seen(credentials={}))
     assert isinstance(told, Wait)
     assert "ray/raycluster-a-redis" in told.message
+
+
+def test_a_refused_secret_keeps_its_password_from_the_second_look_on() -> None:
+    known = (KnownUsers(False, {USER.name: USER}), AT_SENTINEL)
+    waiting, file, users, secret = plan(credentials={}, live=known)
+    assert isinstance(waiting, Put)
+    assert not waiting.inside
+    assert waiting.manifest["metadata"]["name"] == "redis-users-waiting"
+    assert isinstance(file, Put)
+    assert isinstance(users, PutStoreUsers)
+    (password,) = data_of(waiting).values()
+    assert data_of(secret)["password"] == password
+    found = _read_waiting(waiting.manifest)
+    assert found == {PLACE: password}
+    kept = replace(USER, password_hash=password_hash(password))
+    files = {"users.acl": acl_file([kept]), "sentinel.acl": acl_file([kept], sentinel=True)}
+    sentinel = KnownUsers(True, {kept.name: replace(kept, storage_namespaces=frozenset())})
+    settled: dict[str, Any] = {
+        "waiting": found, "stored": files, "live": (KnownUsers(False, {kept.name: kept}), sentinel),
+    }  # fmt: skip
+    assert plan(credentials={}, **settled) == [secret]
+    after = plan(credentials={PLACE: password}, **settled)
+    assert after == [Remove(SECRET, "redis-users-waiting", "vc-x")]
+
+
+def test_a_workload_that_goes_takes_its_waiting_password_with_it() -> None:
+    (gone,) = plan(
+        owners={}, credentials={}, waiting={PLACE: "pw"}, live=(), with_keys=frozenset(),
+        stored={"users.acl": acl_file([]), "sentinel.acl": acl_file([], sentinel=True)},
+    )  # fmt: skip
+    assert gone == Remove(SECRET, "redis-users-waiting", "vc-x")
+
+
+def test_a_new_workload_is_not_taken_for_a_refused_one() -> None:
+    changes = plan(credentials={}, stored={}, live=(KnownUsers(False, {}),), with_keys=frozenset())
+    assert "redis-users-waiting" not in str(changes)
+
+
+def test_a_refusal_is_told_in_the_words_of_the_namespace() -> None:
+    scope = FakeScope()
+    scope.refusals["Secret", *PLACE] = "exceeded quota: secrets=0"
+    told = GcsUsers().judge(cast(Scope, scope), seen(credentials={}))
+    assert isinstance(told, Failed)
+    assert (told.reason, told.who, told.permanent) == ("SecretRefused", "team owner", False)
+    assert "ray/raycluster-a-redis (exceeded quota: secrets=0)" in told.message
 
 
 def cluster(name: str, **meta: Any) -> dict[str, Any]:

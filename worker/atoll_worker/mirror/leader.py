@@ -13,6 +13,7 @@ from atoll.domain import gangs, names
 from atoll.errors import AtollError, NotFoundError
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics
+from atoll_worker.malformed import MALFORMED
 from atoll_worker.mirror.pictures import Picture, key_of
 from atoll_worker.mirror.tenant import FencedError, Tenant, Ticket
 
@@ -113,7 +114,7 @@ class Mirror:
         """A task for each ticket of the newest version, none for others."""
         tickets = {}
         for item in self.tickets.items.values():
-            with contextlib.suppress(KeyError):
+            with contextlib.suppress(*MALFORMED):
                 ticket = Ticket.read(item)
                 tickets[ticket.virtual_cluster] = ticket
         for name, (version, task) in list(self._tasks.items()):
@@ -135,7 +136,10 @@ class Mirror:
             raise error
 
     def _tell(self, queue: Object) -> None:
-        name = queue["metadata"]["labels"][names.LABEL_VIRTUAL_CLUSTER]
+        labels = queue["metadata"].get("labels") or {}
+        name = labels.get(names.LABEL_VIRTUAL_CLUSTER)
+        if not name:
+            return  # somebody has taken our labels away; the next look at the virtual cluster mends it
         allocated = str((queue.get("status") or {}).get("allocated"))
         if self._allocated.get(name) == allocated:
             return

@@ -8,6 +8,7 @@ import structlog
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import Kind
 from atoll.errors import AtollError, NotFoundError
+from atoll_worker.malformed import MALFORMED, Complaints
 
 log = structlog.get_logger()
 Key = tuple[str, str]
@@ -28,13 +29,30 @@ class Picture:
         labels: Mapping[str, str] | None = None,
     ) -> None:
         self.items: dict[Key, Object] = {}
+        self._names: dict[str, set[Key]] = {}
         self.synced = asyncio.Event()
         self._cluster, self._kind, self._changed = cluster, kind, changed
         self._namespace, self._labels = namespace, labels
+        self._odd = Complaints("mirror.unreadable")
 
     def named(self, name: str) -> list[Object]:
         """The objects of one name, of all namespaces."""
-        return [item for (_, other), item in self.items.items() if other == name]
+        return [self.items[key] for key in sorted(self._names.get(name, ()))]
+
+    def put(self, item: Object) -> None:
+        """It is there, like this."""
+        key = key_of(item)
+        self.items[key] = item
+        self._names.setdefault(key[1], set()).add(key)
+
+    def drop(self, key: Key) -> None:
+        """It is gone."""
+        if self.items.pop(key, None) is None:
+            return
+        same = self._names[key[1]]
+        same.discard(key)
+        if not same:
+            del self._names[key[1]]
 
     async def follow(self) -> None:
         """Until cancelled; what breaks is begun anew with a full list."""
@@ -46,6 +64,8 @@ class Picture:
                 await asyncio.sleep(_NOT_SERVED_SECONDS)
             except AtollError as error:
                 log.debug("mirror.watch", kind=self._kind.plural, detail=error.detail)
+            except Exception:
+                log.exception("mirror.watch_failed", kind=self._kind.plural)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _once(self) -> None:
@@ -54,18 +74,31 @@ class Picture:
         self._replace(found)
         async for change, item in self._cluster.watch(self._kind, since=revision, **where):  # type: ignore[arg-type]
             if change == "DELETED":
-                self.items.pop(key_of(item), None)
+                self.drop(key_of(item))
             else:
-                self.items[key_of(item)] = item
-            self._changed(item)
+                self.put(item)
+            self._tell(item)
 
     def _replace(self, found: list[Object]) -> None:
-        fresh = {key_of(item): item for item in found}
+        fresh = {key_of(item) for item in found}
         gone = [item for key, item in self.items.items() if key not in fresh]
-        self.items = fresh
+        for item in gone:
+            self.drop(key_of(item))
+        for item in found:
+            self.put(item)
         self.synced.set()
         for item in [*gone, *found]:
+            self._tell(item)
+
+    def _tell(self, item: Object) -> None:
+        """Who listens may stumble over one object; the others are told all the same."""
+        name = "/".join(filter(None, key_of(item)))
+        try:
             self._changed(item)
+        except MALFORMED as error:
+            self._odd.tell(name, error)
+        else:
+            self._odd.settle(name)
 
 
 def key_of(item: Object) -> Key:

@@ -10,17 +10,17 @@ import structlog
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import NAMESPACE, POD, POD_GROUP
+from atoll.cluster.kinds import POD_GROUP
 from atoll.domain import gangs, names
 from atoll.errors import AtollError, ForbiddenError, InvalidError, NotFoundError
 from atoll.telemetry import worker_metrics
+from atoll_worker.mirror.claims import Claims
+from atoll_worker.mirror.clearing import Clearing
 from atoll_worker.mirror.pictures import Picture
 
 log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
 _FAULT_SECONDS = 30.0
-_CLEARING_SECONDS = 0.3
-_YOUNG_SECONDS = 1.0
 
 
 class FencedError(Exception):
@@ -38,7 +38,7 @@ class Ticket:
 
     @classmethod
     def read(cls, secret: Object) -> "Ticket":
-        """From the Secret. Raises KeyError for one that lacks a part."""
+        """From the Secret. Raises one of MALFORMED for one that lacks a part, or has it in another form."""
         meta, data = secret["metadata"], secret["data"]
         cluster = {
             "server": base64.b64decode(data["server"]).decode(),
@@ -70,9 +70,10 @@ class Tenant:
         self._namespace = names.host_namespace(ticket.virtual_cluster)
         self._dirty: dict[str, float] = {}
         self._wake = asyncio.Event()
-        self._claims: dict[str, str] = {}
-        self._claimed_at: dict[str, float] = {}
-        self._clearing: dict[str, set[str] | None] = {}
+        self._claims = Claims(host, self._namespace)
+        self._refusals: dict[str, int] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._clearing = Clearing()
 
     def poke(self, gang: str) -> None:
         """Look at this gang soon."""
@@ -92,19 +93,19 @@ class Tenant:
                     self.poke(gang)
                 await self._work(inside, picture)
             finally:
+                for timer in self._timers.values():
+                    timer.cancel()
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
 
     async def _learn_claims(self) -> None:
         while True:
             try:
-                found = await self._host.get(NAMESPACE, self._namespace)
+                noted = await self._claims.learn()
             except AtollError:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            notes = found["metadata"].get("annotations") or {}
-            self._claims = gangs.read_claims(notes.get(names.ANNOTATION_GANGS, ""))
-            for gang in self._claims:
+            for gang in noted:
                 self.poke(gang)
             return
 
@@ -114,19 +115,45 @@ class Tenant:
             self._wake.clear()
             todo, self._dirty = self._dirty, {}
             for gang, since in todo.items():
-                try:
-                    again = await self._settle(inside, picture, gang, since)
-                except AtollError as error:
-                    log.warning("mirror.gang", gang=gang, detail=error.detail)
-                    again = _RETRY_SECONDS
-                except FencedError:
-                    raise
-                except Exception:
-                    # What a tenant wrote must not keep its other gangs from being mirrored.
-                    log.exception("mirror.gang_failed", gang=gang)
-                    again = _FAULT_SECONDS
+                # Thousands that have nothing to write must not hold the loop.
+                await asyncio.sleep(0)
+                again = await self._try(inside, picture, gang, since)
                 if again:
-                    asyncio.get_running_loop().call_later(again, self.poke, gang)
+                    self._poke_later(gang, again)
+
+    async def _try(
+        self, inside: Cluster, picture: Picture, gang: str, since: float
+    ) -> float | None:
+        """Settle one gang, whatever comes of it; the seconds after which to look again."""
+        try:
+            again = await self._settle(inside, picture, gang, since)
+        except AtollError as error:
+            log.warning("mirror.gang", gang=gang, detail=error.detail)
+            return self._pause(gang)
+        except FencedError:
+            raise
+        except Exception:
+            # What a tenant wrote must not keep its other gangs from being mirrored.
+            log.exception("mirror.gang_failed", gang=gang)
+            return _FAULT_SECONDS
+        self._refusals.pop(gang, None)
+        return again
+
+    def _pause(self, gang: str) -> float:
+        """Twice as long after each refusal: what is refused for good must not be asked each second."""
+        count = self._refusals[gang] = self._refusals.get(gang, 0) + 1
+        return min(_RETRY_SECONDS * 2.0 ** min(count - 1, 10), _FAULT_SECONDS)
+
+    def _poke_later(self, gang: str, seconds: float) -> None:
+        """One timer for each gang, however often it is looked at in between."""
+        if earlier := self._timers.pop(gang, None):
+            earlier.cancel()
+        loop = asyncio.get_running_loop()
+        self._timers[gang] = loop.call_later(seconds, self._due, gang)
+
+    def _due(self, gang: str) -> None:
+        self._timers.pop(gang, None)
+        self.poke(gang)
 
     async def _settle(
         self, inside: Cluster, picture: Picture, gang: str, since: float
@@ -134,21 +161,28 @@ class Tenant:
         """One gang; the seconds after which to look again, where no change will tell."""
         claimants = picture.named(gang)
         copy = self._outside.items.get((self._namespace, gang))
-        group = gangs.owner(claimants, self._claims.get(gang))
+        group = gangs.owner(claimants, self._claims.holder(gang))
         if group is None:
             await self._give_up(gang, copy)
             return None
         holder = group["metadata"]["namespace"]
+        if not self._claims.fits(gang, holder):
+            await self._leave_out(inside, claimants, gang, copy)
+            return None
         await self._claim(gang, holder)
         others = [other for other in claimants if other is not group]
         for other in others:
             await self._tell(inside, other, gangs.refused(other, holder))
-        clearing = bool(others) and await self._clear(inside, gang, holder)
-        if copy is not None or not clearing:
+        again = None
+        if others:
+            again = await self._clearing.clear(inside, gang, holder)
+        else:
+            self._clearing.uncontested(gang)
+        if copy is not None or again is None:
             await self._show(group, copy, since)
         if copy is not None and gangs.virtual_namespace(copy) == holder:
             await self._tell(inside, group, gangs.brought_back(copy))
-        return _CLEARING_SECONDS if clearing else None
+        return again
 
     async def _show(self, group: Object, copy: Object | None, since: float) -> None:
         ticket = self._ticket
@@ -172,51 +206,36 @@ class Tenant:
                 raise FencedError(error.detail) from error
             raise
 
-    async def _claim(self, gang: str, holder: str | None) -> None:
-        """Note whose the name is, before anything of it can be placed; None gives the name back."""
-        if self._claims.get(gang) == holder:
-            return
-        claims = {**self._claims, gang: holder} if holder else dict(self._claims)
-        if holder is None:
-            claims.pop(gang, None)
-        notes = {names.ANNOTATION_GANGS: gangs.written_claims(claims) or None}
-        change = {"metadata": {"annotations": notes}}
-        await self._host.patch(NAMESPACE, self._namespace, change)
-        self._claims = claims
-        if holder is not None:
-            self._claimed_at[gang] = time.monotonic()
+    async def _claim(self, gang: str, holder: str) -> None:
+        """Note whose the name is, before anything of it can be placed."""
+        if await self._claims.take(gang, holder):
+            self._clearing.noted(gang)
+            self._next_in_turn()
+
+    def _next_in_turn(self) -> None:
+        """There may be room now for the gang that has waited the longest; it calls the one after it."""
+        if waiting := self._claims.first_waiting():
+            self.poke(waiting)
+
+    async def _leave_out(
+        self, inside: Cluster, claimants: list[Object], gang: str, copy: Object | None
+    ) -> None:
+        """Without a note its pods could be anybody's, so it is not shown to the host. Nothing is tried
+        again before a name is given back.
+        """
+        if copy is not None or self._claims.holder(gang) is not None:
+            await self._give_up(gang, copy)
+        self._claims.wait(gang)
+        for group in claimants:
+            await self._tell(inside, group, gangs.left_out())
 
     async def _give_up(self, gang: str, copy: Object | None) -> None:
         """Gone inside. A PodGroup that is not the mirror's (Volcano's own) is not in the picture."""
         if copy is not None and await self._host.delete(POD_GROUP, gang, self._namespace):
             worker_metrics.gang("removed", 0.0)
-        self._clearing.pop(gang, None)
-        self._claimed_at.pop(gang, None)
-        if gang in self._claims:
-            await self._claim(gang, None)
-
-    async def _clear(self, inside: Cluster, gang: str, holder: str) -> bool:
-        """Whether pods of other virtual namespaces, which came before the claim, are still there.
-
-        They would count as members of the gang. Those that come later are refused by the host.
-        """
-        if gang not in self._clearing:
-            young = time.monotonic() - self._claimed_at.get(gang, 0.0) < _YOUNG_SECONDS
-            # A young claim is in force on the host in a moment; before, pods may have slipped in.
-            self._clearing[gang] = None if young else set()
-            return young
-        known = self._clearing[gang]
-        if known == set():
-            return False
-        pods = [pod for pod in await inside.items(POD) if gangs.is_foreign(pod, gang, holder)]
-        if known is None:
-            known = self._clearing[gang] = {pod["metadata"]["uid"] for pod in pods}
-        left = [pod["metadata"] for pod in pods if pod["metadata"]["uid"] in known]
-        self._clearing[gang] = {meta["uid"] for meta in left}
-        for meta in left:
-            if not meta.get("deletionTimestamp"):
-                await inside.delete(POD, meta["name"], meta["namespace"])
-        return bool(left)
+        self._clearing.forget(gang)
+        await self._claims.give_back(gang)
+        self._next_in_turn()
 
     async def _tell(self, inside: Cluster, group: Object, status: Object) -> None:
         if gangs.same_status(group.get("status"), status):

@@ -8,6 +8,7 @@ import structlog
 
 from atoll.cluster import reservations
 from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import POD
 from atoll.cluster.leases import HeldByOtherError, WriterLease, holder
 from atoll.domain.names import (
     ANNOTATION_FENCE,
@@ -15,12 +16,13 @@ from atoll.domain.names import (
     LABEL_MANAGED,
     LABEL_VIRTUAL_CLUSTER,
 )
-from atoll.errors import ForbiddenError, InvalidError
+from atoll.errors import ForbiddenError, InvalidError, NotFoundError, StaleWriteError
 from atoll_worker.reconcile.outcome import (
     AdmitPasswords,
     Change,
     DropKeys,
     Evict,
+    Expel,
     ForgetStore,
     Install,
     InstallForAll,
@@ -43,8 +45,15 @@ async def carry_out(change: Change, scope: Scope) -> None:
     """One change; safe to repeat. Raises the cluster's and helm's errors."""
     if scope.dry:
         raise AssertionError("a dry pass must not write")
+    try:
+        await _carry_out(change, scope)
+    finally:
+        scope.changed()
+
+
+async def _carry_out(change: Change, scope: Scope) -> None:
     match change:
-        case Put() | Patch() | Remove() | Evict():
+        case Put() | Patch() | Remove() | Evict() | Expel():
             await _on_object(change, scope)
         case Install() | Uninstall():
             await _release(change, scope)
@@ -62,13 +71,13 @@ async def carry_out(change: Change, scope: Scope) -> None:
             await (await scope.external_store()).forget(member)
 
 
-async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None:
+async def _on_object(change: Put | Patch | Remove | Evict | Expel, scope: Scope) -> None:
     """One object, on the host or inside."""
     inside = getattr(change, "inside", False)
     cluster = await scope.inside() if inside else scope.host
     match change:
         case Put(manifest, refusable=True):
-            await _offer(cluster, _stamped(manifest, scope))
+            await _offer(cluster, _stamped(manifest, scope), scope)
         case Put(manifest):
             await cluster.apply(_stamped(manifest, scope))
         case Patch(kind, name, body, namespace):
@@ -77,15 +86,22 @@ async def _on_object(change: Put | Patch | Remove | Evict, scope: Scope) -> None
             await cluster.delete(kind, name, namespace)
         case Evict(pod, namespace):
             await cluster.evict(pod, namespace)
+        case Expel(pod, namespace, revision):
+            with contextlib.suppress(NotFoundError, StaleWriteError):
+                await cluster.delete_at(POD, pod, revision, namespace)
 
 
-async def _offer(cluster: Cluster, manifest: Object) -> None:
+async def _offer(cluster: Cluster, manifest: Object, scope: Scope) -> None:
+    """A refusal is the step's to tell, which the log then need not say again at each look."""
     try:
         await cluster.apply(manifest)
     except (ForbiddenError, InvalidError) as error:
-        meta = manifest["metadata"]
-        place = f"{meta.get('namespace', '')}/{meta['name']}"
-        log.warning("change.refused", kind=manifest["kind"], object=place, detail=error.detail)
+        namespace, name = manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
+        scope.refusals[manifest["kind"], namespace, name] = error.detail
+        place = f"{namespace}/{name}"
+        told = any(place in condition.message for condition in scope.vc.status.conditions)
+        say = log.debug if told else log.warning
+        say("change.refused", kind=manifest["kind"], object=place, detail=error.detail)
 
 
 async def _in_store(change: PutStoreUsers | MarkOrphans | DropKeys, scope: Scope) -> None:

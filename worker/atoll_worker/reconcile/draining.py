@@ -24,6 +24,8 @@ class Staying:
     name: str
     known_as: str
     going: bool
+    revision: str = ""
+    """Its resourceVersion as it was read."""
 
 
 def staying(pods: Iterable[Object]) -> dict[str, tuple[Staying, ...]]:
@@ -42,7 +44,8 @@ def staying(pods: Iterable[Object]) -> dict[str, tuple[Staying, ...]]:
         if node and inside and not ended and notes.get(_OWNER_KIND) != "DaemonSet":
             name, namespace = (notes.get(key, "") for key in _INSIDE)
             known_as = f"{namespace}/{name}" if name else meta["name"]
-            found[node].append(Staying(meta["name"], known_as, "deletionTimestamp" in meta))
+            going = "deletionTimestamp" in meta
+            found[node].append(Staying(meta["name"], known_as, going, meta["resourceVersion"]))
     return {node: tuple(sorted(p, key=lambda one: one.name)) for node, p in found.items()}
 
 
@@ -56,6 +59,17 @@ def _names(pods: Sequence[Staying]) -> str:
         return "empty"
     rest = f" and {len(pods) - _NAMED} more" if len(pods) > _NAMED else ""
     return ", ".join(p.known_as for p in pods[:_NAMED]) + rest
+
+
+def overdue(since: str | None, now: datetime, deadline: int | None) -> bool:
+    """Whether a drain has gone on for as many seconds as it may. Where nobody noted when it began (an admin
+    had cordoned the node before), only a deadline of 0 is over.
+    """
+    if deadline is None:
+        return False
+    if since is None:
+        return deadline == 0
+    return now - datetime.fromisoformat(since) >= timedelta(seconds=deadline)
 
 
 def too_long(since: Iterable[str], now: datetime) -> bool:

@@ -80,6 +80,17 @@ class Evict:
 
 
 @dataclass(frozen=True)
+class Expel:
+    """Delete a pod of the host as it was read at `revision`, whatever its PodDisruptionBudgets say, with its
+    own time to end. One that has changed or gone since is left to the next look.
+    """
+
+    pod: str
+    namespace: str
+    revision: str
+
+
+@dataclass(frozen=True)
 class Install:
     """Install or upgrade a release so that it has exactly this chart and these values.
 
@@ -182,7 +193,7 @@ class SpeakPassword:
 
 
 Change = (
-    Put | Patch | Remove | Evict | Install | InstallForAll | Uninstall | Reserve | Mint
+    Put | Patch | Remove | Evict | Expel | Install | InstallForAll | Uninstall | Reserve | Mint
     | PutStoreUsers | MarkOrphans | DropKeys | ForgetStore | AdmitPasswords | SpeakPassword
 )  # fmt: skip
 """Everything a step can ask for. Plans are lists of these, so a plan can be shown before it is done."""

@@ -19,6 +19,7 @@ from atoll.resources.profiles import ExternalRedis, Profile
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
+from atoll_worker.reconcile.listing import Listed, RayClusterList
 from atoll_worker.reconcile.ports import (
     AdminStore,
     External,
@@ -46,10 +47,14 @@ class Scope:
     """Why the stored team or profile cannot be read, in words; empty when they can."""
     fence: int = 0
     dry: bool = False
+    refusals: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """What a tenant's namespace did not let in during this pass, and in which words: by kind, namespace and
+    name."""
     _inside: Cluster | None = None
     _inside_file: Path | None = None
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _ray_clusters: RayClusterList = field(default_factory=RayClusterList)
 
     @property
     def namespace(self) -> str:
@@ -97,6 +102,16 @@ class Scope:
                 config = await self.inside_config()
                 self._inside = await self._stack.enter_async_context(Cluster.from_dict(config))
             return self._inside
+
+    async def ray_clusters(self) -> Listed:
+        """The Ray clusters of all namespaces inside, since the last change of any step; None while they are
+        not served. Listed once for all. Raises as `inside` does.
+        """
+        return await self._ray_clusters.read(await self.inside())
+
+    def changed(self) -> None:
+        """A step has changed something, or tried to; what was read before may be out of date."""
+        self._ray_clusters.changed()
 
     async def inside_config(self) -> Object:
         """The admin kubeconfig of the virtual cluster with the address that reaches it from here."""

@@ -4,12 +4,12 @@ import base64
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from atoll.cluster.client import Cluster, InitializingError, Object
-from atoll.cluster.kinds import RAY_CLUSTER, SECRET, VIRTUAL_CLUSTER
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import SECRET, VIRTUAL_CLUSTER
 from atoll.domain.gcs_store import (
     StoreUser,
     acl_file,
@@ -19,11 +19,11 @@ from atoll.domain.gcs_store import (
     user_name,
 )
 from atoll.domain.names import LABEL_MANAGED, LABEL_STEP, RAY_NAMESPACE
-from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import (
     Change,
     Done,
     DropKeys,
+    Failed,
     ForgetStore,
     MarkOrphans,
     Outcome,
@@ -41,6 +41,14 @@ GRACE_SECONDS = 600.0
 """How long keys without a RayCluster are kept: a store put back from a backup may lag."""
 FILE_SECRET = "redis-users"  # noqa: S105 (a name)
 """On the host: the users as an ACL file with hashed passwords; Redis reads it when it starts."""
+
+WAITING_SECRET = "redis-users-waiting"  # noqa: S105 (a name)
+"""On the host: passwords of users whose Secret their namespace does not let in, so that they are not made
+anew, and told to every process of Redis, at each look."""
+_WAITING_LIMIT = 500
+"""Most passwords in it: a Secret holds 1 MiB."""
+_WORDS_LIMIT = 200
+"""Most characters of a refusal that the condition quotes."""
 
 FORMER_SECRET = "redis"  # noqa: S105 (a name)
 """Inside, in the Ray namespace: where earlier versions put the administrator's password."""
@@ -62,6 +70,8 @@ class Seen:
     """Secret -> the storage namespaces of the RayClusters that go by it."""
     credentials: dict[Place, str] = field(default_factory=dict)
     """Secret -> password, for those that are there."""
+    waiting: dict[Place, str] = field(default_factory=dict)
+    """Secret that could not be put -> the password that was made for it."""
     stored: dict[str, str] = field(default_factory=dict)
     """The files of the host's Secret, by name."""
     live: tuple[KnownUsers, ...] = ()
@@ -86,11 +96,14 @@ class GcsUsers(Step):
     async def observe(self, scope: Scope) -> Seen:
         inside = await scope.inside()
         store = await scope.gcs_store()
-        # Keys before clusters: a cluster made in between is then known, its keys are not.
         with_keys, orphans = await store.key_owners(), await store.orphans()
-        try:
-            clusters = await inside.items(RAY_CLUSTER)
-        except (NotFoundError, InitializingError):
+        clusters = await scope.ray_clusters()
+        if clusters is not None and not with_keys <= set(map(storage_namespace, clusters)):
+            # Keys of nobody are judged by clusters that were listed after them: one made in between is
+            # then known, its keys are not.
+            scope.changed()
+            clusters = await scope.ray_clusters()
+        if clusters is None:
             return Seen(False)
         found = await inside.items(SECRET, labels={LABEL_STEP: self.name})
         file = await scope.host.find(SECRET, FILE_SECRET, scope.namespace)
@@ -104,6 +117,9 @@ class GcsUsers(Step):
             former=await _former(inside, clusters),
             owners=_owners(clusters, credentials.keys()),
             credentials=credentials,
+            waiting=_read_waiting(
+                await scope.host.find(SECRET, WAITING_SECRET, scope.namespace) or {}
+            ),
             stored={key: _value(file, key) for key in file.get("data") or {}} if file else {},
             live=tuple(await store.users()),
             with_keys=with_keys,
@@ -121,6 +137,7 @@ class GcsUsers(Step):
             for namespace, name in seen.credentials.keys() - seen.owners.keys()
         ]
         labels = scope.labels(self.name)
+        changes += _waiting_changes(seen, passwords, prefix, scope.namespace, labels)
         files = _files(users) if seen.external is None else {}
         if files != seen.stored:
             changes.append(Put(_secret((scope.namespace, FILE_SECRET), files, labels)))
@@ -142,7 +159,15 @@ class GcsUsers(Step):
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         if not seen.served:
             return Wait("WaitingForOperator", "Ray clusters are not served yet")
-        if missing := sorted(seen.owners.keys() - seen.credentials.keys()):
+        missing = sorted(seen.owners.keys() - seen.credentials.keys())
+        refused = {
+            f"{namespace}/{name}": scope.refusals["Secret", namespace, name]
+            for namespace, name in missing
+            if ("Secret", namespace, name) in scope.refusals
+        }
+        if refused:
+            return _refused(refused)
+        if missing:
             names = ", ".join(f"{namespace}/{name}" for namespace, name in missing[:_NAMED])
             return Wait(
                 "Writing", f"Users of Redis are being written; without their Secret: {names}"
@@ -151,7 +176,7 @@ class GcsUsers(Step):
         return Done(f"{count} Ray workload{'' if count == 1 else 's'}, each with keys of its own")
 
 
-def _owners(clusters: list[Object], there: Collection[Place]) -> dict[Place, frozenset[str]]:
+def _owners(clusters: Iterable[Object], there: Collection[Place]) -> dict[Place, frozenset[str]]:
     """Who goes by which Secret; `there`: the Secrets that there are.
 
     One on its way out gets no Secret any more: with a namespace that is going the Secret went first, and
@@ -172,8 +197,56 @@ def _passwords(seen: Seen) -> dict[Place, str]:
     if seen.external and not seen.external.each:
         return dict.fromkeys(seen.owners, seen.external.password)
     return {
-        place: seen.credentials.get(place) or secrets.token_urlsafe(32) for place in seen.owners
+        place: seen.credentials.get(place) or seen.waiting.get(place) or secrets.token_urlsafe(32)
+        for place in seen.owners
     }
+
+
+def _waiting_changes(
+    seen: Seen, passwords: dict[Place, str], prefix: str, namespace: str, labels: dict[str, str]
+) -> list[Change]:
+    """Keep the passwords of users that an earlier look has made, and whose Secret is not there all the
+    same: their namespace refused it, and will again.
+    """
+    known = {name for one in seen.live for name in one.users}
+    own = seen.external is None or seen.external.each
+    lacking = sorted(
+        place
+        for place in seen.owners.keys() - seen.credentials.keys()
+        if own and (place in seen.waiting or prefix + user_name(*place) in known)
+    )
+    wanted = {place: passwords[place] for place in lacking[:_WAITING_LIMIT]}
+    if wanted == seen.waiting:
+        return []
+    if not wanted:
+        return [Remove(SECRET, WAITING_SECRET, namespace)]
+    # A namespace's name has no dot.
+    data = {".".join(place): password for place, password in wanted.items()}
+    return [Put(_secret((namespace, WAITING_SECRET), data, labels))]
+
+
+def _read_waiting(secret: Object) -> dict[Place, str]:
+    found = {}
+    for key in secret.get("data") or {}:
+        namespace, _, name = key.partition(".")
+        found[namespace, name] = _value(secret, key)
+    return found
+
+
+def _refused(places: dict[str, str]) -> Failed:
+    """Which Secrets their namespaces do not let in, and in whose words."""
+    shown = "; ".join(
+        f"{place} ({words[:_WORDS_LIMIT]})" for place, words in list(places.items())[:_NAMED]
+    )
+    more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+    return Failed(
+        "SecretRefused",
+        f"The password of Redis for a Ray workload is not let into its namespace: {shown}{more}. Its head "
+        "waits for it; mend the policy or quota of that namespace, or delete the workload. All others "
+        "have theirs.",
+        who="team owner",
+        delay=5,
+    )
 
 
 def _outdated(found: list[Object], external: External | None) -> frozenset[Place]:
@@ -195,7 +268,7 @@ async def _left(scope: Scope, external: External) -> tuple[str, ...]:
     return tuple(sorted(members - living))
 
 
-async def _former(inside: Cluster, clusters: list[Object]) -> bool:
+async def _former(inside: Cluster, clusters: Iterable[Object]) -> bool:
     """Whether it is there, is ours, and no RayCluster names it any more."""
     secret = await inside.find(SECRET, FORMER_SECRET, RAY_NAMESPACE)
     ours = secret and (secret["metadata"].get("labels") or {}).get(LABEL_MANAGED) == "atoll"

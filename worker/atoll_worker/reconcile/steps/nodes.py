@@ -12,8 +12,8 @@ from atoll.cluster.client import Object
 from atoll.cluster.kinds import NODE, POD
 from atoll.domain.names import ANNOTATION_DRAINING, LABEL_SHARED_NODE, LABEL_VIRTUAL_CLUSTER
 from atoll.domain.nodes import Allocation, HostNode, allocate
-from atoll_worker.reconcile.draining import Staying, in_words, staying, too_long
-from atoll_worker.reconcile.outcome import Change, Done, Evict, Failed, Outcome, Patch, Wait
+from atoll_worker.reconcile.draining import Staying, in_words, overdue, staying, too_long
+from atoll_worker.reconcile.outcome import Change, Done, Evict, Expel, Failed, Outcome, Patch, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
@@ -88,13 +88,20 @@ class Nodes(Step):
         return _patch(node, seen, {"annotations": {ANNOTATION_DRAINING: None}}, cordon=None)
 
     def _release(self, node: str, scope: Scope, seen: Seen) -> list[Change]:
-        """Cordon; then evict; a node that was seen cordoned and empty is let go."""
-        leaving = [Evict(p.name, scope.namespace) for p in seen.pods_on(node) if not p.going]
+        """Cordon; then evict, past the deadline delete; a node seen cordoned and empty is let go."""
+        staying_on = [p for p in seen.pods_on(node) if not p.going]
+        leaving: list[Change] = [Evict(p.name, scope.namespace) for p in staying_on]
+        if seen.cordoned(node) and self._overdue(node, scope, seen):
+            leaving = [Expel(p.name, scope.namespace, p.revision) for p in staying_on]
         if not seen.cordoned(node):
             since = seen.at.isoformat(timespec="seconds")
             mark = {"annotations": {ANNOTATION_DRAINING: since}}
             return [_patch(node, seen, mark, cordon=True), *leaving]
         return [*leaving] if seen.pods_on(node) else [self._let_go(node, seen)]
+
+    def _overdue(self, node: str, scope: Scope, seen: Seen) -> bool:
+        deadline = scope.vc.spec.drain_deadline_seconds
+        return overdue(seen.draining_since(node), seen.at, deadline)
 
     def _let_go(self, node: str, seen: Seen) -> Change:
         meta: dict[str, Any] = {"labels": {LABEL_VIRTUAL_CLUSTER: None}}
@@ -118,19 +125,23 @@ class Nodes(Step):
             )
             return Wait("NotEnoughNodes", f"Missing {words}; an admin can add nodes or free some")
         if allocation.release:
-            return self._draining(allocation.release, seen)
+            return self._draining(allocation.release, scope, seen)
         if allocation.take or any(seen.draining_since(n) for n in allocation.keep):
             return Wait("Labelling", "Node labels are not as asked yet")
         return Done(", ".join(allocation.keep))
 
-    def _draining(self, release: tuple[str, ...], seen: Seen) -> Outcome:
+    def _draining(self, release: tuple[str, ...], scope: Scope, seen: Seen) -> Outcome:
         words = in_words([(node, seen.pods_on(node)) for node in release])
         since = [begun for node in release if (begun := seen.draining_since(node))]
+        deleted = [n for n in release if seen.pods_on(n) and self._overdue(n, scope, seen)]
+        if deleted and not too_long(since, seen.at):
+            return Wait("DrainingNodes", f"The deadline is over, and pods are deleted ({words})")
         if any(seen.pods_on(node) for node in release) and too_long(since, seen.at):
             return Failed(
                 "NodesNotDrained",
                 f"Pods have not left the nodes to be released ({words}). A PodDisruptionBudget may hold "
-                "them: loosen it, delete them, or ask for the nodes again in spec.replicaSets.",
+                "them: loosen it, delete them, or ask for the nodes again in spec.replicaSets. An admin can "
+                "have them deleted all the same, after spec.drainDeadlineSeconds.",
                 permanent=True,
                 who="team owner",
             )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from atoll.cluster.client import Cluster, InitializingError, Object
+from atoll.cluster.client import Cluster, Object
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import (
     MUTATING_BINDING,
@@ -10,7 +10,6 @@ from atoll.cluster.kinds import (
     MUTATING_POLICY,
     MUTATING_POLICY_BETA,
     PRIORITY_CLASS,
-    RAY_CLUSTER,
     VALIDATING_BINDING,
     VALIDATING_POLICY,
     Kind,
@@ -67,7 +66,7 @@ class Policies(Step):
         mutating, found = await _mutating(inside, ours)
         for kind in _ALWAYS:
             found |= _by_key(kind, await inside.items(kind, labels=ours))
-        return Seen(mutating, found, await _ray_clusters(inside))
+        return Seen(mutating, found, await scope.ray_clusters() or ())
 
     def _wanted(self, scope: Scope, seen: Seen) -> list[Object]:
         spec, facts = scope.vc.spec, adapter_of(scope.versions).facts
@@ -122,13 +121,6 @@ class Policies(Step):
             return Wait("Writing", "Admission policies are being written")
         how = "put right or refused" if seen.mutating else "refused unless it says so"
         return Done(f"Every Ray workload is a gang in the team's queue: {how} at admission")
-
-
-async def _ray_clusters(inside: Cluster) -> tuple[Object, ...]:
-    try:
-        return tuple(await inside.items(RAY_CLUSTER))
-    except (NotFoundError, InitializingError):
-        return ()  # the operator is not there yet
 
 
 def _served_as(manifest: Object, version: str | None) -> Object:

@@ -10,7 +10,6 @@ from atoll.cluster.kinds import (
     PERSISTENT_VOLUME_CLAIM,
     POD,
     QUEUE,
-    RAY_CLUSTER,
     RESOURCE_QUOTA,
     SERVICE,
     TEAM,
@@ -194,7 +193,6 @@ def _storage(claims: list[Object]) -> dict[str, str]:
 
 async def _ray_clusters(scope: Scope) -> int:
     try:
-        inside = await scope.inside()
-        return len(await inside.items(RAY_CLUSTER))
-    except (NotFoundError, InitializingError):
-        return 0
+        return len(await scope.ray_clusters() or ())
+    except NotFoundError:
+        return 0  # there is no way inside yet
