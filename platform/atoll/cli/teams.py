@@ -27,14 +27,18 @@ Quota = Annotated[
 ]
 Members = Annotated[
     list[str] | None,
-    typer.Option("--member", help="A person, as NAME=owner|member|viewer.", metavar="NAME=ROLE"),
+    typer.Option(
+        "--member",
+        help='A person, as NAME=owner|member|viewer; "" for nobody.',
+        metavar="NAME=ROLE",
+    ),
 ]
 Profiles = Annotated[
-    list[str] | None, typer.Option("--profile", help="A profile it may choose; all when none.")
+    list[str] | None, typer.Option("--profile", help='A profile it may choose; "" for all.')
 ]
 Schedulers = Annotated[
     list[str] | None,
-    typer.Option("--scheduler", help="A gang scheduler its profiles may have; all when none."),
+    typer.Option("--scheduler", help='A gang scheduler its profiles may have; "" for all.'),
 ]
 
 Parent = Annotated[
@@ -111,7 +115,7 @@ def update(
         spec["parent"] = parent or None
     if not spec:
         raise UsageError(
-            "Say what to change: --quota, --member, --profile, --scheduler or --display-name."
+            "Say what to change: --quota, --member, --profile, --scheduler, --parent or --display-name."
         )
     client = session_of(ctx).client
     with did_you_mean(name, lambda: (t.name for t in client.teams.all()), "atoll team list"):
@@ -143,12 +147,12 @@ def _spec(
     spec: dict[str, object] = {}
     if limits:
         spec["quota"] = {key: {"limit": value} for key, value in limits.items()}
-    if people:
+    if member is not None:
         spec["members"] = [{"name": key, "role": role} for key, role in people.items()]
-    if profile:
-        spec["profiles"] = profile
-    if scheduler:
-        spec["schedulers"] = scheduler
+    if profile is not None:
+        spec["profiles"] = [name for name in profile if name]
+    if scheduler is not None:
+        spec["schedulers"] = [name for name in scheduler if name]
     if display:
         spec["displayName"] = display
     return spec
