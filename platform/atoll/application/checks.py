@@ -173,6 +173,29 @@ def downgrade_problems(old: Profile | None, new: Profile | None) -> list[FieldPr
     return [FieldProblem("/spec/profile", f"{p.reason}; choose another profile") for p in found]
 
 
+def password_problems(
+    old: VirtualClusterSpec | None, new: VirtualClusterSpec, profile: Profile | None
+) -> list[FieldProblem]:
+    """Why no new password of its Redis can be made; `old` is None for a new virtual cluster."""
+    had = old.redis_password_version if old else 0
+    where = "/spec/redisPasswordVersion"
+    if new.redis_password_version < had:
+        return [
+            FieldProblem(where, "can only be raised; each step makes one new password", str(had))
+        ]
+    external = profile.spec.redis.external if profile else None
+    if new.redis_password_version == had or external is None:
+        return []
+    return [
+        FieldProblem(
+            where,
+            f"profile {new.profile!r} keeps the state of Ray heads in the Redis at {external.address}, "
+            "which others run: an admin changes its password there and in the Secret "
+            f"{external.secret!r} of the platform's namespace, which is read at every look",
+        )
+    ]
+
+
 def immutable_problems(old: VirtualClusterSpec, new: VirtualClusterSpec) -> list[FieldProblem]:
     """Fields that cannot be changed after creation."""
     return [

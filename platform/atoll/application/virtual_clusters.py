@@ -239,6 +239,7 @@ class VirtualClusters:
     ) -> tuple[str | None, list[FieldProblem]]:
         """What it must wait for, and what the host's nodes can never give."""
         inventory = await read_inventory(self._cluster, self._node_label)
+            *checks.password_problems(before.spec if before else None, spec, profile),
         if spec.mode == "dedicated" and not any(spec.replica_sets.values()):
             return None, [none_asked_problem(inventory)]
         if inventory is None:
