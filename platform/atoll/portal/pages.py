@@ -149,11 +149,14 @@ def holds(vc: VirtualClusterRead, condition: str) -> bool:
 
 def held(quota: dict[str, str]) -> str:
     """A quota as words: "4 cores of CPU, 8 GiB of memory"."""
-    lines = (
-        f"{label_of(n) if n == 'cpu' else label_of(n).lower()} {amount(n, parse_quantity(v))}"
-        for n, v in quota.items()
-    )
+    lines = (f"{_within(label_of(n))} {amount(n, parse_quantity(v))}" for n, v in quota.items())
     return ", ".join(lines)
+
+
+def _within(label: str) -> str:
+    """A label as it is written within a sentence: names keep their capitals."""
+    named = label.startswith("Ray ") or label[:2].isupper()
+    return label if named else label[:1].lower() + label[1:]
 
 
 def what_goes(vc: VirtualClusterRead, ray_clusters: int | None, jobs: int | None) -> list[str]:
