@@ -42,6 +42,7 @@ USE: Shape[QuotaUse] = Shape(
     ("LIMIT", lambda u: u.limit),
     ("GUARANTEED", lambda u: u.guaranteed),
     ("RESERVED", lambda u: u.reserved),
+    ("USED", lambda u: u.used),
     ("FREE", lambda u: u.free),
     ("BOUND BY", lambda u: u.bound_by),
     name=lambda u: u.resource,

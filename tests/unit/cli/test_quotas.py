@@ -14,8 +14,8 @@ QUOTA = {
     "team": "vision", "revision": "abc.3",
     "quota": {"cpu": {"limit": "16", "guaranteed": "4"}, "pods": {"limit": "50"}},
     "use": [
-        {"resource": "cpu", "limit": "16", "guaranteed": "4", "reserved": "8", "free": "2",
-         "boundBy": "research"},
+        {"resource": "cpu", "limit": "16", "guaranteed": "4", "reserved": "8", "used": "3",
+         "free": "2", "boundBy": "research"},
         {"resource": "memory", "reserved": "0", "free": "1Ti", "boundBy": "research"},
     ],
 }  # fmt: skip
@@ -43,9 +43,18 @@ def api(api: FakeApi) -> FakeApi:
 
 def test_get_shows_what_is_free_and_who_binds_it(api: FakeApi, cli: Run) -> None:
     head, cpu, memory = cli("quota", "get", "vision").out.splitlines()
-    assert head.split() == ["RESOURCE", "LIMIT", "GUARANTEED", "RESERVED", "FREE", "BOUND", "BY"]
-    assert cpu.split() == ["cpu", "16", "4", "8", "2", "research"]
-    assert memory.split() == ["memory", "-", "-", "0", "1Ti", "research"]
+    assert head.split() == [
+        "RESOURCE",
+        "LIMIT",
+        "GUARANTEED",
+        "RESERVED",
+        "USED",
+        "FREE",
+        "BOUND",
+        "BY",
+    ]
+    assert cpu.split() == ["cpu", "16", "4", "8", "3", "2", "research"]
+    assert memory.split() == ["memory", "-", "-", "0", "-", "1Ti", "research"]
     assert json.loads(cli("quota", "get", "vision", "-o", "json").out)["revision"] == "abc.3"
     assert cli("quota", "get", "vision", "-o", "name").out == "cpu\nmemory\n"
 
