@@ -15,6 +15,7 @@ LABELS = {
     "cpu": "CPU",
     "memory": "Memory",
     "storage": "Storage",
+    "ephemeral-storage": "Ephemeral storage",
     "pods": "Pods",
     "services": "Services",
     "virtualclusters": "Virtual clusters",

@@ -9,12 +9,11 @@ from fastapi import APIRouter, Request, Response
 from atoll.application.pages import LIMIT_MOST, PageAsk
 from atoll.contract.quota_requests import QuotaDecision
 from atoll.contract.quotas import QuotaDifference
-from atoll.domain.quantities import parse_quantity
 from atoll.errors import AtollError
-from atoll.portal.bars import amount, label_of
+from atoll.portal.bars import label_of
 from atoll.portal.problems import ProblemView, problem_view
+from atoll.portal.quota_forms import line_words, told
 from atoll.portal.visits import PortalRoute, Visit, go, typed, visiting
-from atoll.resources.teams import QuotaLine
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 QuotaVisit = Annotated[Visit, visiting("quotas:read")]
@@ -27,19 +26,6 @@ CAUSES = {
     "reverted": "gone back to an earlier state",
     "requested": "asked for and approved",
 }
-
-
-def told(resource: str, text: str | None) -> str:
-    """An amount for people, with its unit; empty when there is none."""
-    return "" if text is None else amount(resource, parse_quantity(text))
-
-
-def line_words(resource: str, line: QuotaLine | None) -> str:
-    """A line of a quota in words."""
-    if line is None:
-        return "not named"
-    promised = f", {told(resource, line.guaranteed)} guaranteed" if line.guaranteed else ""
-    return told(resource, line.limit) + promised
 
 
 def change_words(change: QuotaDifference) -> str:
