@@ -116,12 +116,17 @@ def team_problems(
     return [
         FieldProblem(
             pointer("spec", "quota", resource),
-            f"is missing; team {spec.team!r} has a limit on {resource}, so say how much this virtual "
-            "cluster may hold",
+            f"is missing; {_limiting(team, resource)} has a limit on {resource}, so say how much this "
+            "virtual cluster may hold",
             limits[resource],
         )
         for resource in missing_resources(limits, spec.quota)
     ]
+
+
+def _limiting(team: Team, resource: str) -> str:
+    """Whose limit it is."""
+    return f"team {team.name!r}" if resource in team.spec.quota else f"a team above {team.name!r}"
 
 
 def profile_problems(

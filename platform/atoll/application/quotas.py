@@ -208,7 +208,7 @@ def quota_use(tree: QuotaTree, team: Team) -> list[QuotaUse]:
                 limit=line.limit if line else None,
                 guaranteed=line.guaranteed if line else None,
                 reserved=team.status.reserved.get(resource, "0"),
-                used=team.status.used.get(resource),
+                used=team.status.used.get(resource, "0" if line and team.status.free else None),
                 free=amount_text(resource, free),
                 bound_by=bound_by,
             )

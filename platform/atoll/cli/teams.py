@@ -9,6 +9,7 @@ from atoll.cli.exits import UsageError
 from atoll.cli.options import DryRun, File, Output, Yes, assignments, session_of
 from atoll.cli.output import Format, Shape, age, pairs
 from atoll.cli.session import did_you_mean
+from atoll.cli.states import untrue
 from atoll.contract.teams import TeamCreate, TeamRead
 from atoll.resources.teams import TeamSpec
 
@@ -55,10 +56,15 @@ def list_(ctx: typer.Context, output: Output = Format.TABLE) -> None:
 
 @app.command()
 def get(ctx: typer.Context, name: str, output: Output = Format.TABLE) -> None:
-    """One team."""
-    client = session_of(ctx).client
+    """One team; on stderr what is wrong with its quota or place, if anything is."""
+    session = session_of(ctx)
+    client = session.client
     with did_you_mean(name, lambda: (t.name for t in client.teams.all()), "atoll team list"):
-        SHAPE.one(client.teams.get(name), output)
+        found = client.teams.get(name)
+    SHAPE.one(found, output)
+    if output is Format.TABLE:
+        for line in untrue(found.status.conditions):
+            session.say(line)
 
 
 @app.command()
@@ -121,6 +127,8 @@ def update(
     with did_you_mean(name, lambda: (t.name for t in client.teams.all()), "atoll team list"):
         revision = client.teams.get(name).revision
     SHAPE.one(client.teams.update(name, spec, revision=revision, dry_run=dry_run), output)
+    what = ", ".join(spec)
+    session_of(ctx).say(f"Team {name} {'would be changed' if dry_run else 'changed'}: {what}.")
 
 
 @app.command()

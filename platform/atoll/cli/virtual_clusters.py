@@ -22,7 +22,7 @@ from atoll.cli.options import (
 )
 from atoll.cli.output import Format, Shape, age, pairs, step
 from atoll.cli.session import Session, did_you_mean
-from atoll.cli.virtual_cluster_state import state_lines
+from atoll.cli.states import state_lines
 from atoll.cli.waiting import Waiter
 from atoll.contract.virtual_clusters import (
     VirtualClusterCreate,

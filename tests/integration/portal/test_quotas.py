@@ -153,7 +153,7 @@ def test_a_wrong_quota_is_told_at_its_field_and_a_change_meanwhile_is_told(
     page.get_by_role("button", name="Preview, change nothing").click()
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("Nothing was changed")
-    expect(alert).to_contain_text("CPU guaranteed: is more than the limit of this line (limit: 16)")
+    expect(alert).to_contain_text("CPU guaranteed: 17 is more than the limit of this line")
     expect(alert).to_contain_text("no node of the host has 'example.com/gpux'")
     for label in ("CPU guaranteed", "Name of another resource"):
         expect(page.get_by_label(label)).to_have_attribute("aria-invalid", "true")

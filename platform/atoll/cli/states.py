@@ -1,4 +1,4 @@
-"""A virtual cluster's state in lines for people: what is used of its quota, what does not hold and why."""
+"""State in lines for people: what is used of a quota, what does not hold and why."""
 
 from collections.abc import Iterator
 
@@ -15,10 +15,10 @@ def state_lines(vc: VirtualClusterRead) -> Iterator[str]:
         used, free = vc.status.used.get(resource), vc.status.free.get(resource)
         if used is not None:
             yield f"{resource}: {used} used of {limit}, {free or '0'} free"
-    yield from _untrue(vc.status.conditions)
+    yield from untrue(vc.status.conditions)
 
 
-def _untrue(conditions: list[Condition]) -> Iterator[str]:
+def untrue(conditions: list[Condition]) -> Iterator[str]:
     """Conditions that do not hold, or hold with a but; not those that only wait for another one."""
     found = [
         c
