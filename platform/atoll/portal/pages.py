@@ -17,7 +17,7 @@ from atoll.portal.bars import Bar, amount, label_of, quota_bars
 from atoll.portal.forms import Form, quota_fields
 from atoll.portal.snippets import snippets
 from atoll.portal.timeline import State, state_of, timeline_of
-from atoll.portal.words import Tone, condition_words, phase_tone
+from atoll.portal.words import Tone, condition_words, phase_tone, reason_words
 from atoll.resources.meta import Condition
 
 ROLES = {
@@ -70,6 +70,12 @@ def team_bars(team: TeamRead) -> list[Bar]:
     return quota_bars(team.status.reserved, limits, "reserved")
 
 
+def team_trouble(team: TeamRead) -> list[tuple[str, str]]:
+    """What is wrong with a team's quota or its place among the teams: in short, and in full."""
+    found = (c for c in team.status.conditions if c.status == "False")
+    return [(reason_words(c.reason), c.message) for c in found]
+
+
 def team_card(team: TeamRead, clusters: list[VirtualClusterRead], now: datetime) -> TeamCard:
     """A card of the list of teams."""
     lines = [cluster_line(vc, now) for vc in clusters if vc.spec.team == team.name]
@@ -90,6 +96,7 @@ def team_values(
         "team": team,
         "title": team_title(team),
         "bars": team_bars(team),
+        "trouble": team_trouble(team),
         "clusters": [cluster_line(vc, now) for vc in clusters],
         "profiles": [(p.name, _profile_words(p)) for p in allowed],
         "profile_words": f"May choose {count(len(allowed), 'profile')}.",

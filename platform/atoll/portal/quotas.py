@@ -11,6 +11,7 @@ from atoll.contract.quota_requests import QuotaDecision
 from atoll.contract.quotas import QuotaDifference
 from atoll.errors import AtollError
 from atoll.portal.bars import label_of
+from atoll.portal.pages import team_trouble
 from atoll.portal.problems import ProblemView, problem_view
 from atoll.portal.quota_forms import line_words, told
 from atoll.portal.visits import PortalRoute, Visit, go, typed, visiting
@@ -70,6 +71,7 @@ async def _page(
         "team": team,
         "title": team.spec.display_name or team.name,
         "quota": quota,
+        "trouble": team_trouble(team),
         "history": history.items,
         "more": history.next is not None,
         "requests": asked.items,

@@ -77,6 +77,25 @@ def test_a_request_is_refused_and_one_that_changed_meanwhile_is_not_decided(
     assert kube.read("quotarequests", name)["spec"]["decision"] == "Refused"
 
 
+def test_what_is_wrong_with_a_quota_stands_on_the_pages_of_the_team(
+    page: Page, asking: str, kube: Kube
+) -> None:
+    words = "cpu: 20 reserved of 16, 4 over. What runs stays"
+    found = {
+        "type": "WithinQuota", "status": "False", "reason": "OverReserved", "message": words,
+        "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
+    }  # fmt: skip
+    page.goto(f"/teams/{asking}")
+    expect(page.locator("#trouble")).to_be_empty()
+    kube.patch("teams", asking, {"status": {"conditions": [found]}}, "/status")
+    expect(page.locator("#trouble")).to_contain_text(words)  # the open page tells it too
+    page.goto(f"/teams/{asking}/quota")
+    note = page.locator("#trouble")
+    expect(note).to_contain_text("More is reserved than the limits allow")
+    expect(note).to_contain_text(words)
+    kube.patch("teams", asking, {"status": {"conditions": []}}, "/status")
+
+
 def form_of(page: Page, team: str) -> None:
     page.goto(f"/teams/{team}/quota")
     page.get_by_role("link", name="Change the quota").click()
