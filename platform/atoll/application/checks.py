@@ -201,6 +201,28 @@ def password_problems(
     ]
 
 
+def store_problems(
+    kept: str | None, spec: VirtualClusterSpec, profile: Profile | None
+) -> list[FieldProblem]:
+    """Why it cannot go to this profile: its Ray heads' state is not there.
+
+    `kept` is where it is, as `VirtualClusterStatus.gcs_store` says; None while nothing is kept.
+    """
+    if kept is None or profile is None or profile.spec.redis.place == kept:
+        return []
+    here, there = (
+        "a Redis of its own" if place == "own" else f"the Redis at {place}"
+        for place in (kept, profile.spec.redis.place)
+    )
+    return [
+        FieldProblem(
+            "/spec/profile",
+            f"its Ray heads keep their state in {here}, and profile {spec.profile!r} has {there}, where "
+            "nothing of it is; choose a profile with the former, or make a new virtual cluster",
+        )
+    ]
+
+
 def immutable_problems(old: VirtualClusterSpec, new: VirtualClusterSpec) -> list[FieldProblem]:
     """Fields that cannot be changed after creation."""
     return [

@@ -243,6 +243,8 @@ class VirtualClusters:
         ]
         if had and had != spec.profile:
             problems += checks.downgrade_problems(await self._profile(had), profile)
+            kept = before.status.gcs_store if before else None
+            problems += checks.store_problems(kept, spec, profile)
         waiting, node_problems = await self._check_nodes(
             name, spec, before.spec if before else None
         )

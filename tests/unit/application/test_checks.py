@@ -1,6 +1,6 @@
 """The rules of a virtual cluster's spec that need nothing but what was read."""
 
-from atoll.application.checks import password_problems
+from atoll.application.checks import password_problems, store_problems
 from atoll.resources.profiles import Profile
 from atoll.resources.virtual_clusters import VirtualClusterSpec
 
@@ -32,3 +32,18 @@ def test_a_new_password_is_for_a_redis_of_its_own_and_goes_forward() -> None:
     assert "'team-redis'" in theirs.detail
     assert "10.0.8.9:6380" in theirs.detail
     assert password_problems(spec(1), spec(1), THEIRS) == []
+
+
+def test_a_virtual_cluster_stays_where_its_ray_heads_keep_their_state() -> None:
+    assert store_problems("own", spec(0), OWN) == []
+    assert store_problems(None, spec(0), THEIRS) == []
+    assert store_problems("10.0.8.9:6380", spec(0), THEIRS) == []
+    (away,) = store_problems("own", spec(0), THEIRS)
+    assert away.pointer == "/spec/profile"
+    assert (
+        "in a Redis of its own, and profile 'default' has the Redis at 10.0.8.9:6380" in away.detail
+    )
+    (back,) = store_problems("10.0.8.9:6380", spec(0), OWN)
+    assert (
+        "in the Redis at 10.0.8.9:6380, and profile 'default' has a Redis of its own" in back.detail
+    )
