@@ -87,8 +87,8 @@ async def _edit_page(
     visit: Visit, vc: VirtualClusterRead, form: Form, *, status: int = 200, **values: Any
 ) -> Response:
     cases = visit.use_cases
-    team, inventory = await asyncio.gather(
-        cases.teams.get(visit.caller, vc.spec.team),
+    quota, inventory = await asyncio.gather(
+        cases.quotas.get(visit.caller, vc.spec.team),
         read_inventory(cases.cluster, visit.settings.node_label),
     )
     shown: dict[str, Any] = {
@@ -97,7 +97,7 @@ async def _edit_page(
         "problem": None,
         "differs": [],
         "preview": None,
-        "quota_fields": quota_fields(team, vc.spec.quota),
+        "quota_fields": quota_fields(quota, vc.spec.quota),
         "templates": node_templates(inventory, vc.name),
     }
     return visit.page("edit.html", status, section="virtual-clusters", **(shown | values))

@@ -8,6 +8,7 @@ import yaml
 
 from atoll.application.nodes import NodeInventory
 from atoll.contract.profiles import ProfileRead
+from atoll.contract.quotas import QuotaRead
 from atoll.contract.teams import TeamRead
 from atoll.contract.virtual_clusters import VirtualClusterRead
 from atoll.domain.plurals import count
@@ -84,6 +85,7 @@ def team_card(team: TeamRead, clusters: list[VirtualClusterRead], now: datetime)
 
 def team_values(
     team: TeamRead,
+    quota: QuotaRead,
     clusters: list[VirtualClusterRead],
     profiles: list[ProfileRead],
     templates: list[NodeTemplate],
@@ -101,7 +103,7 @@ def team_values(
         "profiles": [(p.name, _profile_words(p)) for p in allowed],
         "profile_words": f"May choose {count(len(allowed), 'profile')}.",
         "templates": templates,
-        "quota_fields": quota_fields(team),
+        "quota_fields": quota_fields(quota),
         "roles": ROLES,
         "form": form,
         "now": now,

@@ -121,6 +121,23 @@ def holding(kube: Kube, portal: Portal) -> Iterator[str]:
     kube.remove("teams", name)
 
 
+def test_forms_name_what_only_a_team_above_limits(page: Page, holding: str, kube: Kube) -> None:
+    kube.patch("teams", holding, {"spec": {"quota": {"rayclusters": {"limit": "3"}}}})
+    body = {"apiVersion": "atoll.dev/v1alpha1", "kind": "Team", "metadata": {"name": "below"}}
+    spec = {"parent": holding, "quota": {"cpu": {"limit": "12"}}}
+    kube.create("/apis/atoll.dev/v1alpha1/teams", {**body, "spec": spec})
+    page.goto("/teams/below")
+    page.get_by_role("link", name="New virtual cluster").click()
+    create = page.get_by_role("group", name="Quota on the host")
+    expect(create).to_contain_text(f"Needed. 3 can be had; team {holding} above has the limit.")
+    # The team's own limit is 12, and the team above has 8 of its 16 left.
+    expect(create).to_contain_text(
+        f"Needed. 8 cores can be had; team {holding} above has the limit."
+    )
+    expect(create.get_by_label("Ray clusters")).to_be_editable()
+    kube.remove("teams", "below")
+
+
 def test_a_quota_is_previewed_and_set_with_a_note(page: Page, holding: str, kube: Kube) -> None:
     form_of(page, holding)
     expect(page.get_by_label("CPU limit")).to_have_value("16")
