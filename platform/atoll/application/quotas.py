@@ -222,6 +222,7 @@ def _revision_read(revision: QuotaRevision, before: QuotaRevision | None) -> Quo
     told = revision.spec.model_dump(exclude={"team_uid"})
     return QuotaRevisionRead(
         **told | {"quota": new},
+        parent_before=before.spec.parent if before else None,
         changes=[
             QuotaDifference(resource=name, before=old.get(name), after=new.get(name))
             for name in sorted({*old, *new})

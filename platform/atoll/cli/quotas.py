@@ -34,9 +34,10 @@ def _changes(revision: QuotaRevisionRead) -> str:
             return None
         return f"{line.limit} (g {line.guaranteed})" if line.guaranteed else line.limit
 
-    return ", ".join(
-        f"{c.resource} {step(text(c.before), text(c.after))}" for c in revision.changes
-    )
+    told = [f"{c.resource} {step(text(c.before), text(c.after))}" for c in revision.changes]
+    if revision.parent != revision.parent_before:
+        told.append(f"parent {step(revision.parent_before, revision.parent)}")
+    return ", ".join(told)
 
 
 USE: Shape[QuotaUse] = Shape(

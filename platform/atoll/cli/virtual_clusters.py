@@ -162,7 +162,7 @@ def update(
     dry_run: DryRun = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Change a virtual cluster; what is not named stays. Ray clusters are set as a whole list."""
+    """Change a virtual cluster; what is not named stays. Ray clusters are a whole list."""
     spec = _spec(
         profile=profile, mode=None, nodes=nodes, quota=quota, ray=ray_cluster, values=values
     )  # fmt: skip
@@ -174,6 +174,10 @@ def update(
         )
     session = session_of(ctx)
     found = _get(session, name)
+    if ray_cluster:
+        # Only names and numbers of workers are said here: the sizes of those that are there stay.
+        had = {kept.name: kept.dump() for kept in found.spec.ray_clusters}
+        spec["rayClusters"] = [had.get(one["name"], {}) | one for one in spec["rayClusters"]]
     if new_redis_password:
         spec["redisPasswordVersion"] = found.spec.redis_password_version + 1
     changed = session.client.virtual_clusters.update(

@@ -106,5 +106,6 @@ class QuotaRevisionRead(Model):
     reverted_to: int | None = None
     request_id: str = ""
     parent: str | None = None
+    parent_before: str | None = Field(None, description="Of the state before; absent for none")
     quota: dict[str, QuotaLine]
     changes: list[QuotaDifference]

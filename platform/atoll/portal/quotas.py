@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from atoll.application.pages import LIMIT_MOST, PageAsk
 from atoll.contract.quota_requests import QuotaDecision
-from atoll.contract.quotas import QuotaDifference
+from atoll.contract.quotas import QuotaDifference, QuotaRevisionRead
 from atoll.errors import AtollError
 from atoll.portal.bars import label_of
 from atoll.portal.pages import team_trouble
@@ -33,6 +33,14 @@ def change_words(change: QuotaDifference) -> str:
     """What one revision did to one resource."""
     before = line_words(change.resource, change.before)
     return f"{label_of(change.resource)}: {before} → {line_words(change.resource, change.after)}"
+
+
+def revision_words(revision: QuotaRevisionRead) -> list[str]:
+    """What one revision did, line by line; empty when it named nothing and has no parent."""
+    told = [change_words(change) for change in revision.changes]
+    if revision.parent != revision.parent_before:
+        told.append(f"Parent: {revision.parent_before or 'none'} → {revision.parent or 'none'}")
+    return told
 
 
 @router.get("/teams/{name}/quota")
@@ -79,7 +87,7 @@ async def _page(
         "now": datetime.now(UTC),
         "told": told,
         "label_of": label_of,
-        "change_words": change_words,
+        "revision_words": revision_words,
         "causes": CAUSES,
     }
     return visit.page("quota.html", status, section="teams", **values)

@@ -126,6 +126,9 @@ def test_forms_name_what_only_a_team_above_limits(page: Page, holding: str, kube
     body = {"apiVersion": "atoll.dev/v1alpha1", "kind": "Team", "metadata": {"name": "below"}}
     spec = {"parent": holding, "quota": {"cpu": {"limit": "12"}}}
     kube.create("/apis/atoll.dev/v1alpha1/teams", {**body, "spec": spec})
+    page.goto("/teams/below/quota")
+    history = page.get_by_role("region", name="History")
+    expect(history).to_contain_text(f"Parent: none → {holding}")
     page.goto("/teams/below")
     page.get_by_role("link", name="New virtual cluster").click()
     create = page.get_by_role("group", name="Quota on the host")

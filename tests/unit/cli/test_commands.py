@@ -194,6 +194,22 @@ def test_a_line_of_a_virtual_clusters_quota_is_taken_out(api: FakeApi, cli: Run)
     assert body == {"spec": {"quota": {"cpu": "4", "pods": None}}}
 
 
+def test_other_workers_leave_the_sizes_of_a_ray_cluster(api: FakeApi, cli: Run) -> None:
+    lab = virtual_cluster("lab")
+    lab["spec"]["rayClusters"] = [
+        {"name": "main", "workers": 2, "workerCpu": "3", "headMemory": "6Gi"},
+        {"name": "gone", "workers": 1},
+    ]
+    api.when("GET", "virtual-clusters/lab", lab)
+    api.when("PATCH", "virtual-clusters/lab", lab)
+    ended = cli("vc", "update", "lab", "--ray-cluster", "main=4,new=1", "--no-wait")
+    assert ended.code == 0, ended.err
+    (body,) = api.bodies("PATCH")
+    main, new = body["spec"]["rayClusters"]
+    assert (main["workers"], main["workerCpu"], main["headMemory"]) == (4, "3", "6Gi")
+    assert new == {"name": "new", "workers": 1}
+
+
 def test_lists_of_a_team_are_emptied(api: FakeApi, cli: Run) -> None:
     api.when("GET", "teams/vision", team("vision"))
     api.when("PATCH", "teams/vision", team("vision"))
