@@ -11,11 +11,16 @@ _SAY_MORE = ("OverQuota", "DeviceUnknown")
 
 def state_lines(vc: VirtualClusterRead) -> Iterator[str]:
     """What a table of one row leaves out."""
+    yield from use_lines(vc)
+    yield from untrue(vc.status.conditions)
+
+
+def use_lines(vc: VirtualClusterRead) -> Iterator[str]:
+    """What is used and free of each line of its quota."""
     for resource, limit in vc.spec.quota.items():
         used, free = vc.status.used.get(resource), vc.status.free.get(resource)
         if used is not None:
             yield f"{resource}: {used} used of {limit}, {free or '0'} free"
-    yield from untrue(vc.status.conditions)
 
 
 def untrue(conditions: list[Condition]) -> Iterator[str]:

@@ -247,6 +247,22 @@ def test_get_tells_use_and_what_does_not_hold_beside_the_data(api: FakeApi, cli:
     assert cli("vc", "get", "lab", "-o", "name").err == ""
 
 
+def test_a_ray_cluster_that_waits_is_told_with_what_is_free(api: FakeApi, cli: Run) -> None:
+    lab = virtual_cluster("lab")
+    lab["spec"]["quota"] = {"cpu": "3"}
+    lab["status"] |= {"used": {"cpu": "2100m"}, "free": {"cpu": "900m"}}
+    api.when("GET", "virtual-clusters/lab", lab)
+    wide = {"name": "wide", "namespace": "ray", "state": "pending", "message": "ContainersNotReady"}
+    api.when("GET", "virtual-clusters/lab/ray-clusters/wide", wide)
+    ended = cli("ray", "get", "wide", "--vc", "lab")
+    assert ended.err.splitlines() == [
+        "pending: ContainersNotReady",
+        "quota of lab: cpu: 2100m used of 3, 900m free",
+    ]
+    api.when("GET", "virtual-clusters/lab/ray-clusters/wide", wide | {"state": "ready"})
+    assert cli("ray", "get", "wide", "--vc", "lab").err == ""
+
+
 def condition(kind: str, status: str, reason: str, message: str) -> dict[str, str]:
     at = "2026-01-01T00:00:00Z"
     return {
