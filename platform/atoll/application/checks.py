@@ -116,12 +116,17 @@ def team_problems(
     return [
         FieldProblem(
             pointer("spec", "quota", resource),
-            f"is missing; team {spec.team!r} has a limit on {resource}, so say how much this virtual "
-            "cluster may hold",
+            f"is missing; {_limiting(team, resource)} has a limit on {resource}, so say how much this "
+            "virtual cluster may hold",
             limits[resource],
         )
         for resource in missing_resources(limits, spec.quota)
     ]
+
+
+def _limiting(team: Team, resource: str) -> str:
+    """Whose limit it is."""
+    return f"team {team.name!r}" if resource in team.spec.quota else f"a team above {team.name!r}"
 
 
 def profile_problems(
@@ -171,6 +176,51 @@ def downgrade_problems(old: Profile | None, new: Profile | None) -> list[FieldPr
         return []
     found = find_step_problems(running(old), running(new))
     return [FieldProblem("/spec/profile", f"{p.reason}; choose another profile") for p in found]
+
+
+def password_problems(
+    old: VirtualClusterSpec | None, new: VirtualClusterSpec, profile: Profile | None
+) -> list[FieldProblem]:
+    """Why no new password of its Redis can be made; `old` is None for a new virtual cluster."""
+    had = old.redis_password_version if old else 0
+    where = "/spec/redisPasswordVersion"
+    if new.redis_password_version < had:
+        return [
+            FieldProblem(where, "can only be raised; each step makes one new password", str(had))
+        ]
+    external = profile.spec.redis.external if profile else None
+    if new.redis_password_version == had or external is None:
+        return []
+    return [
+        FieldProblem(
+            where,
+            f"profile {new.profile!r} keeps the state of Ray heads in the Redis at {external.address}, "
+            "which others run: an admin changes its password there and in the Secret "
+            f"{external.secret!r} of the platform's namespace, which is read at every look",
+        )
+    ]
+
+
+def store_problems(
+    kept: str | None, spec: VirtualClusterSpec, profile: Profile | None
+) -> list[FieldProblem]:
+    """Why it cannot go to this profile: its Ray heads' state is not there.
+
+    `kept` is where it is, as `VirtualClusterStatus.gcs_store` says; None while nothing is kept.
+    """
+    if kept is None or profile is None or profile.spec.redis.place == kept:
+        return []
+    here, there = (
+        "a Redis of its own" if place == "own" else f"the Redis at {place}"
+        for place in (kept, profile.spec.redis.place)
+    )
+    return [
+        FieldProblem(
+            "/spec/profile",
+            f"its Ray heads keep their state in {here}, and profile {spec.profile!r} has {there}, where "
+            "nothing of it is; choose a profile with the former, or make a new virtual cluster",
+        )
+    ]
 
 
 def immutable_problems(old: VirtualClusterSpec, new: VirtualClusterSpec) -> list[FieldProblem]:

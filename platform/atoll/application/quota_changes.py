@@ -82,7 +82,8 @@ class QuotaChanges:
         return [
             FieldProblem(
                 pointer(name),
-                f"no node of the host has {name!r}; extended resources there: {there}",
+                f"no node of the host has {name!r}; extended resources there: {there}. Name one of those, or "
+                "add nodes that have it; a limit of 0 may name any",
             )
             for name in sorted(extended - known)
         ]

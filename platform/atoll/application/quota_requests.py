@@ -162,7 +162,7 @@ class QuotaRequests:
         if can_exist(wanted.team) and may_see(caller, wanted.team):
             found = await self._cluster.find(kinds.TEAM, wanted.team)
         if found is None:
-            refuse_if_any([FieldProblem("/team", f"there is no team {wanted.team!r}")])
+            refuse_if_any([FieldProblem("/team", f"there is no team {wanted.team!r}; name yours")])
             return
         refuse_if_any(list(_ask_problems(stored(Team, found), wanted)))
 
@@ -201,9 +201,20 @@ def _ask_problems(team: Team, wanted: QuotaRequestCreate) -> Iterable[FieldProbl
         if problem := resource_problem(resource):
             yield FieldProblem(where, problem)
         elif line is None:
-            yield FieldProblem(where, f"team {team.name!r} has no limit of its own on {resource}")
+            yield FieldProblem(where, _unlimited(team, resource))
         elif parse_quantity(asked) <= parse_quantity(line.limit):
-            yield FieldProblem(where, "is no more than the team has already", line.limit)
+            text = f"{asked} is no more than the team has already; ask for more than that"
+            yield FieldProblem(where, text, line.limit)
+
+
+def _unlimited(team: Team, resource: str) -> str:
+    """Why there is nothing to raise, and who has what binds the team."""
+    way = (
+        f"what binds it is at a team above: ask for team {team.spec.parent!r}"
+        if team.spec.parent
+        else "nothing binds it"
+    )
+    return f"team {team.name!r} has no limit of its own on {resource}; {way}"
 
 
 def _audit(event: str, caller: Caller, item: Object, *, before: Any, after: Any) -> None:

@@ -228,6 +228,7 @@ def quota_use(tree: QuotaTree, team: Team) -> list[QuotaUse]:
                 limit=line.limit if line else None,
                 guaranteed=line.guaranteed if line else None,
                 reserved=team.status.reserved.get(resource, "0"),
+                used=team.status.used.get(resource, "0" if line and team.status.free else None),
                 free=amount_text(resource, free),
                 bound_by=bound_by,
             )
@@ -241,6 +242,7 @@ def _revision_read(revision: QuotaRevision, before: QuotaRevision | None) -> Quo
     told = revision.spec.model_dump(exclude={"team_uid"})
     return QuotaRevisionRead(
         **told | {"quota": new},
+        parent_before=before.spec.parent if before else None,
         changes=[
             QuotaDifference(resource=name, before=old.get(name), after=new.get(name))
             for name in sorted({*old, *new})

@@ -161,12 +161,26 @@ class VirtualClusters:
         spec = before.spec.model_copy(update={"quota": wanted.quota})
         return quota_preview(before, spec, await self._refusals(caller, before, spec))
 
+    async def preview_patch(
+        self, caller: Caller, name: str, body: Any, *, expected: Expected
+    ) -> VirtualClusterQuotaPreview:
+        """As `preview_quota`, of a whole merge patch: a smaller quota with smaller Ray clusters may fit.
+
+        InvalidError when a value of it means nothing; PreconditionError as in `patch`.
+        """
+        found = await self._find(caller, name)
+        check_revision(found, expected)
+        before = stored(VirtualCluster, found)
+        spec = parse(VirtualClusterSpec, merge_patch(found["spec"], spec_patch(body)), "/spec")
+        return quota_preview(before, spec, await self._refusals(caller, before, spec))
+
     async def _refusals(
         self, caller: Caller, before: VirtualCluster, spec: VirtualClusterSpec
     ) -> tuple[FieldProblem, ...]:
         try:
             if before.deleting:
                 raise _being_deleted(before.name)
+            refuse_if_any(checks.immutable_problems(before.spec, spec))
             await self._check(caller, before.name, spec, before)
             await reservations.check(self._cluster, spec.team, before.name, spec.quota)
         except (InvalidError, ConflictError) as error:
@@ -225,9 +239,12 @@ class VirtualClusters:
             *checks.spec_problems(spec),
             *checks.team_problems(spec, team, limits),
             *checks.profile_problems(spec, profile, team, had, runs),
+            *checks.password_problems(before.spec if before else None, spec, profile),
         ]
         if had and had != spec.profile:
             problems += checks.downgrade_problems(await self._profile(had), profile)
+            kept = before.status.gcs_store if before else None
+            problems += checks.store_problems(kept, spec, profile)
         waiting, node_problems = await self._check_nodes(
             name, spec, before.spec if before else None
         )

@@ -81,7 +81,8 @@ _NEXT: tuple[tuple[type[AtollError], str], ...] = (
     (PreconditionError, "read the object again and repeat the command"),
     (ConfirmationNeededError, "atoll quota set TEAM --limit NAME=AMOUNT, which shows it and asks"),
 )
-_QUIET = frozenset({"instance", "request_id", "next", "title", "preview"})
+_QUIET = frozenset({"instance", "request_id", "next", "title", "preview", "team", "shortages"})
+"""Of an error's extras, what the words say already or what is for programs."""
 
 
 def exit_code(error: AtollError) -> Exit:
@@ -102,8 +103,10 @@ def tell(error: AtollError, *, debug: bool = False) -> None:
 def lines(error: AtollError) -> Iterator[str]:
     """An error in words: what, why with the numbers, the next command."""
     # The base class's title says nothing that "error" does not.
-    title = "" if error.title == AtollError.title else f"{error.title}. "
-    yield f"{paint('error:', 'red', sys.stderr)} {title}{error.detail}"
+    title = "" if error.title == AtollError.title else f"{error.title}."
+    # The detail of a wrong request is its first field, which the list below says with its limit.
+    detail = "" if error.fields and isinstance(error, InvalidError) else error.detail
+    yield " ".join(filter(None, (paint("error:", "red", sys.stderr), title, detail)))
     for field in error.fields:
         limit = f" (limit {field.limit})" if field.limit else ""
         yield f"  {field.pointer}: {field.detail}{limit}"

@@ -1,5 +1,6 @@
 """The verbs of `atoll quota` that ask for more and decide about it."""
 
+from collections.abc import Iterator
 from typing import Annotated, get_args
 
 import typer
@@ -12,14 +13,30 @@ from atoll.cli.session import did_you_mean
 from atoll.contract.quota_requests import QuotaRequestCreate, QuotaRequestRead, RequestState
 
 app = typer.Typer()
+
+
+def _asked(request: QuotaRequestRead) -> Iterator[str]:
+    """What is asked; beside what the team has now only where that is still to be decided."""
+    for line in request.lines:
+        before = f"{line.now or '-'} → " if request.state in ("pending", "approved") else ""
+        yield f"{line.resource} {before}{line.asked}"
+
+
+def _note(request: QuotaRequestRead) -> str:
+    """What was said by whoever decided, and what hinders what they decided."""
+    hindered = request.state in ("failed", "expired", "obsolete")
+    told = (request.spec.note, request.message if hindered or not request.spec.note else "")
+    return "; ".join(filter(None, told))
+
+
 SHAPE: Shape[QuotaRequestRead] = Shape(
     ("NAME", lambda r: r.name),
     ("TEAM", lambda r: r.spec.team),
-    ("ASKED", lambda r: ", ".join(f"{a.resource} {a.now or '-'} → {a.asked}" for a in r.lines)),
+    ("ASKED", lambda r: ", ".join(_asked(r))),
     ("STATE", lambda r: r.state),
     ("BY", lambda r: r.spec.requested_by),
     ("REASON", lambda r: r.spec.reason),
-    ("NOTE", lambda r: r.spec.note or r.message),
+    ("NOTE", _note),
     ("AGE", lambda r: age(r.created_at)),
 )
 Name = Annotated[str, typer.Argument(help="The request, as `atoll quota requests` lists it.")]

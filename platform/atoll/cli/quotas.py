@@ -20,6 +20,8 @@ from atoll.contract.quotas import (
     QuotaUse,
     QuotaWrite,
 )
+from atoll.domain.quantities import parse_quantity
+from atoll.domain.quotas import amount_text
 from atoll.errors import ConfirmationNeededError
 from atoll.resources.teams import QuotaLine
 
@@ -32,9 +34,10 @@ def _changes(revision: QuotaRevisionRead) -> str:
             return None
         return f"{line.limit} (g {line.guaranteed})" if line.guaranteed else line.limit
 
-    return ", ".join(
-        f"{c.resource} {step(text(c.before), text(c.after))}" for c in revision.changes
-    )
+    told = [f"{c.resource} {step(text(c.before), text(c.after))}" for c in revision.changes]
+    if revision.parent != revision.parent_before:
+        told.append(f"parent {step(revision.parent_before, revision.parent)}")
+    return ", ".join(told)
 
 
 USE: Shape[QuotaUse] = Shape(
@@ -42,6 +45,7 @@ USE: Shape[QuotaUse] = Shape(
     ("LIMIT", lambda u: u.limit),
     ("GUARANTEED", lambda u: u.guaranteed),
     ("RESERVED", lambda u: u.reserved),
+    ("USED", lambda u: u.used),
     ("FREE", lambda u: u.free),
     ("BOUND BY", lambda u: u.bound_by),
     name=lambda u: u.resource,
@@ -88,6 +92,13 @@ def get(ctx: typer.Context, team: Team, output: Output = Format.TABLE) -> None:
     with _known(session, team):
         found = session.client.quotas.get(team)
     USE.within(found, found.use, output)
+    for line in found.use:
+        extra = parse_quantity(line.reserved) - parse_quantity(line.limit or line.reserved)
+        if output is Format.TABLE and extra > 0:
+            session.say(
+                f"{line.resource}: {line.reserved} reserved of {line.limit}, "
+                f"{amount_text(line.resource, extra)} over; what runs stays, and nothing of it grows"
+            )
 
 
 @app.command("set")
@@ -117,7 +128,8 @@ def set_(
         team, wanted, revision=now.revision, confirm=confirm, dry_run=dry_run
     )
     USE.within(done, done.use, output)
-    session.say(f"Quota of {team} {'would be set' if dry_run else 'set'}.")
+    same = "stays as it is: nothing was to be changed" if done.quota == now.quota else "set"
+    session.say(f"Quota of {team} {'would be set' if dry_run else same}.")
 
 
 @app.command()
@@ -204,6 +216,10 @@ def _wanted(
         raise UsageError("Say what to change: --limit, --guaranteed or --remove.")
     with _known(session, team):
         now = session.client.quotas.get(team)
+    if unknown := [name for name in remove or () if name not in now.quota]:
+        raise UsageError(
+            f"--remove {unknown[0]}: the quota of {team} names {', '.join(now.quota) or 'nothing'}."
+        )
     lines = {name: line.dump() for name, line in now.quota.items() if name not in (remove or ())}
     for name, amount in limits.items():
         lines.setdefault(name, {})["limit"] = amount
@@ -216,20 +232,24 @@ def _wanted(
 
 
 def _line(name: str, line: dict[str, str]) -> QuotaLine:
-    try:
-        return QuotaLine.model_validate(line)
-    except ValueError as error:
-        raise UsageError(
-            f"{name}: {line} is no line of a quota; write 16, 500m or 64Gi."
-        ) from error
+    for part, text in line.items():
+        try:
+            parse_quantity(text)
+        except ValueError as error:
+            raise UsageError(
+                f"--{part} {name}={text}: {text!r} is no amount; write 16, 500m or 64Gi."
+            ) from error
+    return QuotaLine.model_validate(line)
 
 
 def _confirmed(session: Session, seen: QuotaPreview, given: str | None, *, yes: bool) -> str | None:
     """What to confirm the change with, after showing what it does and asking. None: nothing to ask."""
     if not seen.needs_confirmation:
         return None
-    if given:
+    if given == seen.confirm:
         return given
+    if given:
+        session.say(f"--confirm {given} is not what would happen now:")
     _explain(session, seen)
     if not yes and not sys.stdin.isatty():
         raise ConfirmationNeededError(
@@ -252,3 +272,5 @@ def _explain(session: Session, seen: QuotaPreview) -> None:
         session.say(f"would get in: {holder.virtual_cluster} ({pairs(holder.demand)})")
     if seen.needs_confirmation:
         session.say(f"to be confirmed with: --confirm {seen.confirm}")
+    else:
+        session.say("would be accepted")

@@ -11,6 +11,7 @@ from atoll.cli.exits import WaitTimeoutError
 from atoll.cli.options import Output, Timeout, Vc, Wait, Yes, seconds, session_of
 from atoll.cli.output import Format, Shape, age
 from atoll.cli.session import Session, did_you_mean
+from atoll.cli.states import use_lines
 from atoll.contract.ray import RayClusterCreate, RayClusterRead
 from atoll.errors import AtollError
 
@@ -35,9 +36,16 @@ def list_(ctx: typer.Context, vc: Vc = None, output: Output = Format.TABLE) -> N
 
 @app.command()
 def get(ctx: typer.Context, name: str, vc: Vc = None, output: Output = Format.TABLE) -> None:
-    """One Ray cluster."""
+    """One Ray cluster; on stderr what it waits for, and what is free for it."""
     session = session_of(ctx)
-    SHAPE.one(find(session, session.virtual_cluster(vc), name), output)
+    where = session.virtual_cluster(vc)
+    found = find(session, where, name)
+    SHAPE.one(found, output)
+    if output is not Format.TABLE or found.state == "ready":
+        return
+    session.say(f"{found.state}: {found.message}" if found.message else found.state)
+    for line in use_lines(session.client.virtual_clusters.get(where)):
+        session.say(f"quota of {where}: {line}")
 
 
 @app.command()

@@ -9,6 +9,7 @@ from atoll.cli.exits import UsageError
 from atoll.cli.options import DryRun, File, Output, Yes, assignments, session_of
 from atoll.cli.output import Format, Shape, age, pairs
 from atoll.cli.session import did_you_mean
+from atoll.cli.states import untrue
 from atoll.contract.teams import TeamCreate, TeamRead
 from atoll.resources.teams import TeamSpec
 
@@ -27,14 +28,18 @@ Quota = Annotated[
 ]
 Members = Annotated[
     list[str] | None,
-    typer.Option("--member", help="A person, as NAME=owner|member|viewer.", metavar="NAME=ROLE"),
+    typer.Option(
+        "--member",
+        help='A person, as NAME=owner|member|viewer; "" for nobody.',
+        metavar="NAME=ROLE",
+    ),
 ]
 Profiles = Annotated[
-    list[str] | None, typer.Option("--profile", help="A profile it may choose; all when none.")
+    list[str] | None, typer.Option("--profile", help='A profile it may choose; "" for all.')
 ]
 Schedulers = Annotated[
     list[str] | None,
-    typer.Option("--scheduler", help="A gang scheduler its profiles may have; all when none."),
+    typer.Option("--scheduler", help='A gang scheduler its profiles may have; "" for all.'),
 ]
 
 Parent = Annotated[
@@ -51,10 +56,15 @@ def list_(ctx: typer.Context, output: Output = Format.TABLE) -> None:
 
 @app.command()
 def get(ctx: typer.Context, name: str, output: Output = Format.TABLE) -> None:
-    """One team."""
-    client = session_of(ctx).client
+    """One team; on stderr what is wrong with its quota or place, if anything is."""
+    session = session_of(ctx)
+    client = session.client
     with did_you_mean(name, lambda: (t.name for t in client.teams.all()), "atoll team list"):
-        SHAPE.one(client.teams.get(name), output)
+        found = client.teams.get(name)
+    SHAPE.one(found, output)
+    if output is Format.TABLE:
+        for line in untrue(found.status.conditions):
+            session.say(line)
 
 
 @app.command()
@@ -111,12 +121,14 @@ def update(
         spec["parent"] = parent or None
     if not spec:
         raise UsageError(
-            "Say what to change: --quota, --member, --profile, --scheduler or --display-name."
+            "Say what to change: --quota, --member, --profile, --scheduler, --parent or --display-name."
         )
     client = session_of(ctx).client
     with did_you_mean(name, lambda: (t.name for t in client.teams.all()), "atoll team list"):
         revision = client.teams.get(name).revision
     SHAPE.one(client.teams.update(name, spec, revision=revision, dry_run=dry_run), output)
+    what = ", ".join(spec)
+    session_of(ctx).say(f"Team {name} {'would be changed' if dry_run else 'changed'}: {what}.")
 
 
 @app.command()
@@ -143,12 +155,12 @@ def _spec(
     spec: dict[str, object] = {}
     if limits:
         spec["quota"] = {key: {"limit": value} for key, value in limits.items()}
-    if people:
+    if member is not None:
         spec["members"] = [{"name": key, "role": role} for key, role in people.items()]
-    if profile:
-        spec["profiles"] = profile
-    if scheduler:
-        spec["schedulers"] = scheduler
+    if profile is not None:
+        spec["profiles"] = [name for name in profile if name]
+    if scheduler is not None:
+        spec["schedulers"] = [name for name in scheduler if name]
     if display:
         spec["displayName"] = display
     return spec

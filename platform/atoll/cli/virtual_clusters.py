@@ -22,6 +22,7 @@ from atoll.cli.options import (
 )
 from atoll.cli.output import Format, Shape, age, pairs, step
 from atoll.cli.session import Session, did_you_mean
+from atoll.cli.states import state_lines
 from atoll.cli.waiting import Waiter
 from atoll.contract.virtual_clusters import (
     VirtualClusterCreate,
@@ -70,6 +71,10 @@ RayClusters = Annotated[
     list[str] | None,
     typer.Option("--ray-cluster", help="A Ray cluster to keep, as NAME=WORKERS.", metavar="NAME=N"),
 ]
+Remove = Annotated[
+    list[str] | None,
+    typer.Option("--remove", help="A resource that the quota no longer names.", metavar="NAME"),
+]
 Values = Annotated[
     Path | None, typer.Option("--values", help="YAML file with extra vcluster chart values.")
 ]
@@ -87,8 +92,13 @@ def list_(
 
 @app.command()
 def get(ctx: typer.Context, name: str, output: Output = Format.TABLE) -> None:
-    """One virtual cluster."""
-    SHAPE.one(_get(session_of(ctx), name), output)
+    """One virtual cluster; on stderr what is used of its quota, and what does not hold and why."""
+    session = session_of(ctx)
+    found = _get(session, name)
+    SHAPE.one(found, output)
+    if output is Format.TABLE:
+        for line in state_lines(found):
+            session.say(line)
 
 
 @app.command()
@@ -140,6 +150,7 @@ def update(
     profile: Annotated[str | None, typer.Option("--profile", help="Versions.")] = None,
     nodes: Nodes = None,
     quota: Quota = None,
+    remove: Remove = None,
     ray_cluster: RayClusters = None,
     values: Values = None,
     new_redis_password: Annotated[
@@ -160,17 +171,25 @@ def update(
     dry_run: DryRun = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Change a virtual cluster; what is not named stays. Ray clusters are set as a whole list."""
+    """Change a virtual cluster; what is not named stays. Ray clusters are a whole list."""
     spec = _spec(
         profile=profile, mode=None, nodes=nodes, quota=quota, ray=ray_cluster, values=values
     )  # fmt: skip
     if drain_deadline is not None:
         never = drain_deadline == "never"
         spec["drainDeadlineSeconds"] = None if never else int(seconds(drain_deadline))
+    if remove:
+        spec["quota"] = spec.get("quota", {}) | dict.fromkeys(remove)
     if not spec and not new_redis_password:
-        raise UsageError("Say what to change: --profile, --nodes, --quota, --ray-cluster, ...")
+        raise UsageError(
+            "Say what to change: --profile, --nodes, --quota, --remove, --ray-cluster, ..."
+        )
     session = session_of(ctx)
     found = _get(session, name)
+    if ray_cluster:
+        # Only names and numbers of workers are said here: the sizes of those that are there stay.
+        had = {kept.name: kept.dump() for kept in found.spec.ray_clusters}
+        spec["rayClusters"] = [had.get(one["name"], {}) | one for one in spec["rayClusters"]]
     if new_redis_password:
         spec["redisPasswordVersion"] = found.spec.redis_password_version + 1
     changed = session.client.virtual_clusters.update(
@@ -186,9 +205,7 @@ def preview(
     name: str,
     *,
     quota: Quota = None,
-    remove: Annotated[
-        list[str] | None, typer.Option("--remove", help="A resource that is no longer named.")
-    ] = None,
+    remove: Remove = None,
     output: Output = Format.TABLE,
 ) -> None:
     """What another quota would do: before and after, what is over, what no longer fits.
@@ -208,7 +225,12 @@ def preview(
     for fit in seen.no_longer_fit:
         session.say(f"Ray cluster {fit.name} would find no room ({pairs(fit.demand)})")
     for refusal in seen.refused:
-        session.say(f"would be refused: {refusal.pointer}: {refusal.detail}")
+        limit = f" (limit {refusal.limit})" if refusal.limit else ""
+        session.say(f"would be refused: {refusal.pointer}: {refusal.detail}{limit}")
+    if not seen.refused:
+        session.say(
+            "would be accepted; what runs stays, and nothing grows until it is below the quota"
+        )
 
 
 @app.command()

@@ -85,7 +85,8 @@ def refuse(team: str, found: list[quotas.Shortage]) -> QuotaExceededError:
     fields = tuple(
         FieldProblem(
             "/spec/team" if s.resource == quotas.COUNTED else pointer(s.resource),
-            f"{s.asked} asked, {s.free} free",
+            f"{s.asked} asked, {s.free} free"
+            + (f" in the parent team {s.team!r}" if s.team else ""),
             s.limit,
         )
         for s in found

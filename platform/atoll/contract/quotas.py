@@ -15,6 +15,11 @@ class QuotaUse(Model):
     limit: str | None = Field(None, description="The team's own; absent where it names none")
     guaranteed: str | None = None
     reserved: str = Field(description="By virtual clusters of the team and of those below it")
+    used: str | None = Field(
+        None,
+        description="By what runs in them, without the platform's own pods; absent until the follower "
+        "has summed it up, and of what only an ancestor limits",
+    )
     free: str = Field(
         description="What the team can still reserve, ancestors and guarantees counted"
     )
@@ -101,5 +106,6 @@ class QuotaRevisionRead(Model):
     reverted_to: int | None = None
     request_id: str = ""
     parent: str | None = None
+    parent_before: str | None = Field(None, description="Of the state before; absent for none")
     quota: dict[str, QuotaLine]
     changes: list[QuotaDifference]

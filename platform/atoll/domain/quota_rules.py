@@ -42,10 +42,12 @@ def _place_problems(tree: QuotaTree, share: Share) -> list[FieldProblem]:
         above = tree.find(at.parent)
         if above is None:
             whose = "" if at is share else f", the parent of {at.name!r}"
-            return [FieldProblem("/spec/parent", f"there is no team {at.parent!r}{whose}")]
+            text = f"there is no team {at.parent!r}{whose}; make it first, or name another parent"
+            return [FieldProblem("/spec/parent", text)]
         if above.name in seen:
             circle = " → ".join([*seen, above.name])
-            return [FieldProblem("/spec/parent", f"goes in a circle: {circle}")]
+            text = f"goes in a circle: {circle}; name a team that is not below, or none"
+            return [FieldProblem("/spec/parent", text)]
         seen.append(above.name)
         at = above
     levels = len(seen) + tree.height(share.name)
@@ -65,14 +67,17 @@ def _limit_problems(tree: QuotaTree, share: Share, resource: str) -> Iterable[Fi
         if own is None or above is None or own <= (most := above.limit(resource) or _ZERO):
             continue
         if one is share:
-            text = f"is more than the limit of the team above, {above.name!r}"
+            text = (
+                f"{amount_text(resource, own)} is more than the limit of the team above, {above.name!r}; "
+                "name at most that, or have it raised there first"
+            )
             yield FieldProblem(limit_pointer(resource), text, amount_text(resource, most))
         elif above is share:
             larger[one.name] = own
         elif above.name in above_us:
             text = (
                 f"team {one.name!r} below has {amount_text(resource, own)} of {resource}, more than "
-                f"{above.name!r} above"
+                f"{above.name!r} above; lower it first, or have that raised"
             )
             yield FieldProblem("/spec/parent", text, amount_text(resource, most))
     if larger:
@@ -98,7 +103,8 @@ def _guarantee_problems(tree: QuotaTree, share: Share, resource: str) -> Iterabl
             yield FieldProblem(
                 f"{pointer(resource)}/{what if at is share else 'guaranteed'}",
                 f"the teams below {at.name!r} are guaranteed {amount_text(resource, total)} together "
-                f"({parts}), more than the {what} of {at.name!r}",
+                f"({parts}), more than the {what} of {at.name!r}; "
+                f"guarantee less, or raise that {what} first",
                 amount_text(resource, most),
             )
         if at is not share and resource in at.guaranteed:
@@ -110,7 +116,7 @@ def line_problems(share: Share) -> list[FieldProblem]:
     return [
         FieldProblem(
             f"{pointer(resource)}/guaranteed",
-            "is more than the limit of this line",
+            f"{text} is more than the limit of this line; guarantee at most that, or raise the limit",
             share.limits[resource],
         )
         for resource, text in share.guaranteed.items()

@@ -151,8 +151,9 @@ class QuotaTree:
 
 def too_deep(names: list[str]) -> str:
     """Why ancestors cannot be followed: they go in a circle, or on and on."""
-    way = " → ".join(names)
-    if len(set(names)) < len(names):
+    again = next((at for at, name in enumerate(names) if name in names[:at]), None)
+    way = " → ".join(names if again is None else names[: again + 1])
+    if again is not None:
         return f"The parents of team {names[0]!r} go in a circle: {way}; an admin must cut it"
     return (
         f"The parents of team {names[0]!r} go beyond {DEPTH_LIMIT} levels: {way}; hang it higher up"

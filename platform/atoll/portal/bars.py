@@ -15,6 +15,7 @@ LABELS = {
     "cpu": "CPU",
     "memory": "Memory",
     "storage": "Storage",
+    "ephemeral-storage": "Ephemeral storage",
     "pods": "Pods",
     "services": "Services",
     "virtualclusters": "Virtual clusters",
@@ -64,7 +65,7 @@ def quota_bar(resource: str, taken: str, limit: str | None, word: str) -> Bar:
     """One bar; `word` says what taking means here: reserved or used."""
     used = parse_quantity(taken)
     if limit is None:
-        text = f"{amount(resource, used)} {word}, no limit"
+        text = f"{amount(resource, used)} {word}, no limit of its own"
         return Bar(resource, label_of(resource), text, 0.0, None, "open", "")
     top = parse_quantity(limit)
     share = used / top if top else Decimal(1 if used else 0)

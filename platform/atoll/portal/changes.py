@@ -21,6 +21,7 @@ from atoll.portal.forms import (
 )
 from atoll.portal.pages import held, node_templates, what_goes
 from atoll.portal.problems import ProblemView, problem_view
+from atoll.portal.quota_previews import quota_preview_view
 from atoll.portal.virtual_clusters import ray_of
 from atoll.portal.visits import PortalRoute, Visit, WriteVisit, go, typed
 
@@ -36,11 +37,13 @@ async def edit_page(name: str, visit: WriteVisit) -> Response:
 
 @router.post("/virtual-clusters/{name}/edit")
 async def edit(name: str, request: Request, visit: WriteVisit) -> Response:
-    """Write what differs, unless somebody asked for something else in between."""
+    """Write what differs, or show what that would do; nothing if somebody asked for something else."""
     values = await typed(request)
     cases = visit.use_cases.virtual_clusters
     try:
         vc = await cases.get(visit.caller, name)
+        if values.get("do") == "preview":
+            return await _previewed(visit, vc, values)
         # A form of old values would undo what somebody else asked for: tied to what was seen.
         await cases.patch(visit.caller, name, edit_patch(vc, values), expected=_seen(values))
     except AtollError as error:
@@ -54,6 +57,15 @@ async def edit(name: str, request: Request, visit: WriteVisit) -> Response:
             visit, vc, form, status=error.status, problem=problem, differs=differs
         )
     return go(f"/virtual-clusters/{name}")
+
+
+async def _previewed(visit: Visit, vc: VirtualClusterRead, values: Mapping[str, str]) -> Response:
+    """The form again, with what saving it would do above."""
+    seen = await visit.use_cases.virtual_clusters.preview_patch(
+        visit.caller, vc.name, edit_patch(vc, values), expected=_seen(values)
+    )
+    view = quota_preview_view(seen, lambda field: place_in_form(vc, field))
+    return await _edit_page(visit, vc, Form(values, view.wrong), preview=view)
 
 
 def _seen(values: Mapping[str, str]) -> Expected:
@@ -75,8 +87,8 @@ async def _edit_page(
     visit: Visit, vc: VirtualClusterRead, form: Form, *, status: int = 200, **values: Any
 ) -> Response:
     cases = visit.use_cases
-    team, inventory = await asyncio.gather(
-        cases.teams.get(visit.caller, vc.spec.team),
+    quota, inventory = await asyncio.gather(
+        cases.quotas.get(visit.caller, vc.spec.team),
         read_inventory(cases.cluster, visit.settings.node_label),
     )
     shown: dict[str, Any] = {
@@ -84,7 +96,8 @@ async def _edit_page(
         "form": form,
         "problem": None,
         "differs": [],
-        "quota_fields": quota_fields(team, vc.spec.quota),
+        "preview": None,
+        "quota_fields": quota_fields(quota, vc.spec.quota),
         "templates": node_templates(inventory, vc.name),
     }
     return visit.page("edit.html", status, section="virtual-clusters", **(shown | values))

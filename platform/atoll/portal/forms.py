@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from atoll.contract.teams import TeamRead
+from atoll.contract.quotas import QuotaRead, QuotaUse
 from atoll.contract.virtual_clusters import VirtualClusterRead
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quotas import COUNTED
@@ -60,28 +60,31 @@ def new_form(profiles: list[str], *, open: bool = False) -> Form:  # noqa: A002 
     return Form(values, open=open)
 
 
-def quota_fields(team: TeamRead, mine: Mapping[str, str] | None = None) -> list[QuotaField]:
-    """One input for each resource of the team's quota and the common ones, saying what is free.
+def quota_fields(quota: QuotaRead, mine: Mapping[str, str] | None = None) -> list[QuotaField]:
+    """One input for each resource that the team or one above it limits, and the common ones, saying what
+    is free.
 
     `mine` is what the virtual cluster holds already: it counts as free for itself.
     """
-    names = [n for n in {**_EXAMPLES, **team.spec.quota, **(mine or {})} if n != COUNTED]
+    use = {u.resource: u for u in quota.use}
+    names = [n for n in {**_EXAMPLES, **use, **(mine or {})} if n != COUNTED]
     names.sort(key=lambda n: (list(LABELS).index(n) if n in LABELS else len(LABELS), n))
     return [
-        QuotaField(n, label_of(n), _hint(team, n, mine or {}), _EXAMPLES.get(n, "1")) for n in names
+        QuotaField(
+            n, label_of(n), _hint(quota.team, n, use.get(n), mine or {}), _EXAMPLES.get(n, "1")
+        )
+        for n in names
     ]
 
 
-def _hint(team: TeamRead, name: str, mine: Mapping[str, str]) -> str:
-    line = team.spec.quota.get(name)
-    if line is None:
+def _hint(team: str, name: str, use: QuotaUse | None, mine: Mapping[str, str]) -> str:
+    if use is None:
         return "The team has no limit on it."
-    taken = parse_quantity(team.status.reserved.get(name, "0")) - parse_quantity(
-        mine.get(name, "0")
-    )
-    free = max(parse_quantity(line.limit) - taken, parse_quantity("0"))
-    limit = amount(name, parse_quantity(line.limit))
-    return f"Needed. {amount(name, free)} of the team's {limit} can be had."
+    free = amount(name, parse_quantity(use.free) + parse_quantity(mine.get(name, "0")))
+    if use.bound_by != team:
+        return f"Needed. {free} can be had; team {use.bound_by} above has the limit."
+    limit = f"the team's {amount(name, parse_quantity(use.limit))}" if use.limit else "it"
+    return f"Needed. {free} of {limit} can be had."
 
 
 def _under(values: Mapping[str, str], prefix: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import yaml
 
 from atoll.application.nodes import NodeInventory
 from atoll.contract.profiles import ProfileRead
+from atoll.contract.quotas import QuotaRead
 from atoll.contract.teams import TeamRead
 from atoll.contract.virtual_clusters import VirtualClusterRead
 from atoll.domain.plurals import count
@@ -17,7 +18,7 @@ from atoll.portal.bars import Bar, amount, label_of, quota_bars
 from atoll.portal.forms import Form, quota_fields
 from atoll.portal.snippets import snippets
 from atoll.portal.timeline import State, state_of, timeline_of
-from atoll.portal.words import Tone, condition_words, phase_tone
+from atoll.portal.words import Tone, condition_words, phase_tone, reason_words
 from atoll.resources.meta import Condition
 
 ROLES = {
@@ -70,6 +71,12 @@ def team_bars(team: TeamRead) -> list[Bar]:
     return quota_bars(team.status.reserved, limits, "reserved")
 
 
+def team_trouble(team: TeamRead) -> list[tuple[str, str]]:
+    """What is wrong with a team's quota or its place among the teams: in short, and in full."""
+    found = (c for c in team.status.conditions if c.status == "False")
+    return [(reason_words(c.reason), c.message) for c in found]
+
+
 def team_card(team: TeamRead, clusters: list[VirtualClusterRead], now: datetime) -> TeamCard:
     """A card of the list of teams."""
     lines = [cluster_line(vc, now) for vc in clusters if vc.spec.team == team.name]
@@ -78,6 +85,7 @@ def team_card(team: TeamRead, clusters: list[VirtualClusterRead], now: datetime)
 
 def team_values(
     team: TeamRead,
+    quota: QuotaRead,
     clusters: list[VirtualClusterRead],
     profiles: list[ProfileRead],
     templates: list[NodeTemplate],
@@ -90,11 +98,12 @@ def team_values(
         "team": team,
         "title": team_title(team),
         "bars": team_bars(team),
+        "trouble": team_trouble(team),
         "clusters": [cluster_line(vc, now) for vc in clusters],
         "profiles": [(p.name, _profile_words(p)) for p in allowed],
         "profile_words": f"May choose {count(len(allowed), 'profile')}.",
         "templates": templates,
-        "quota_fields": quota_fields(team),
+        "quota_fields": quota_fields(quota),
         "roles": ROLES,
         "form": form,
         "now": now,
@@ -149,11 +158,14 @@ def holds(vc: VirtualClusterRead, condition: str) -> bool:
 
 def held(quota: dict[str, str]) -> str:
     """A quota as words: "4 cores of CPU, 8 GiB of memory"."""
-    lines = (
-        f"{label_of(n) if n == 'cpu' else label_of(n).lower()} {amount(n, parse_quantity(v))}"
-        for n, v in quota.items()
-    )
+    lines = (f"{_within(label_of(n))} {amount(n, parse_quantity(v))}" for n, v in quota.items())
     return ", ".join(lines)
+
+
+def _within(label: str) -> str:
+    """A label as it is written within a sentence: names keep their capitals."""
+    named = label.startswith("Ray ") or label[:2].isupper()
+    return label if named else label[:1].lower() + label[1:]
 
 
 def what_goes(vc: VirtualClusterRead, ray_clusters: int | None, jobs: int | None) -> list[str]:

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request, Response
 
 from atoll.application.pages import LIMIT_MOST, PageAsk
 from atoll.contract.quota_requests import QuotaDecision
-from atoll.contract.quotas import QuotaDifference
-from atoll.domain.quantities import parse_quantity
+from atoll.contract.quotas import QuotaDifference, QuotaRevisionRead
 from atoll.errors import AtollError
-from atoll.portal.bars import amount, label_of
+from atoll.portal.bars import label_of
+from atoll.portal.pages import team_trouble
 from atoll.portal.problems import ProblemView, problem_view
+from atoll.portal.quota_forms import line_words, told
 from atoll.portal.visits import PortalRoute, Visit, go, typed, visiting
-from atoll.resources.teams import QuotaLine
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 QuotaVisit = Annotated[Visit, visiting("quotas:read")]
@@ -29,23 +29,18 @@ CAUSES = {
 }
 
 
-def told(resource: str, text: str | None) -> str:
-    """An amount for people, with its unit; empty when there is none."""
-    return "" if text is None else amount(resource, parse_quantity(text))
-
-
-def line_words(resource: str, line: QuotaLine | None) -> str:
-    """A line of a quota in words."""
-    if line is None:
-        return "not named"
-    promised = f", {told(resource, line.guaranteed)} guaranteed" if line.guaranteed else ""
-    return told(resource, line.limit) + promised
-
-
 def change_words(change: QuotaDifference) -> str:
     """What one revision did to one resource."""
     before = line_words(change.resource, change.before)
     return f"{label_of(change.resource)}: {before} → {line_words(change.resource, change.after)}"
+
+
+def revision_words(revision: QuotaRevisionRead) -> list[str]:
+    """What one revision did, line by line; empty when it named nothing and has no parent."""
+    told = [change_words(change) for change in revision.changes]
+    if revision.parent != revision.parent_before:
+        told.append(f"Parent: {revision.parent_before or 'none'} → {revision.parent or 'none'}")
+    return told
 
 
 @router.get("/teams/{name}/quota")
@@ -84,6 +79,7 @@ async def _page(
         "team": team,
         "title": team.spec.display_name or team.name,
         "quota": quota,
+        "trouble": team_trouble(team),
         "history": history.items,
         "more": history.next is not None,
         "requests": asked.items,
@@ -91,7 +87,7 @@ async def _page(
         "now": datetime.now(UTC),
         "told": told,
         "label_of": label_of,
-        "change_words": change_words,
+        "revision_words": revision_words,
         "causes": CAUSES,
     }
     return visit.page("quota.html", status, section="teams", **values)

@@ -20,6 +20,7 @@ def snippets(vc: VirtualClusterRead, api_url: str) -> list[Snippet]:
     way = f"{api_url.rstrip('/')}/v1/virtual-clusters/{vc.name}"
     return [
         Snippet("Its state", f"atoll vc get {vc.name}"),
+        Snippet("What another quota would do", f"atoll vc preview {vc.name} --quota cpu=4"),
         Snippet("Use kubectl", f"atoll kubeconfig get {vc.name} > {vc.name}.yaml\n"
                 f"kubectl --kubeconfig {vc.name}.yaml get pods -A"),
         Snippet("Submit a Ray job", f"atoll job submit --vc {vc.name} --cluster {ray} -- {hello}"),

@@ -80,14 +80,15 @@ async def _team_page(
     visit: Visit, team: TeamRead, form: Form | None, *, status: int = 200, **values: Any
 ) -> Response:
     cases = visit.use_cases
-    clusters, profiles, inventory = await asyncio.gather(
+    quota, clusters, profiles, inventory = await asyncio.gather(
+        cases.quotas.get(visit.caller, team.name),
         every_cluster(visit, team.name),
         _profiles(visit),
         read_inventory(cases.cluster, visit.settings.node_label),
     )
     templates = node_templates(inventory)
     form = form or new_form([p.name for p in profiles], open=not clusters)
-    shown = team_values(team, clusters, profiles, templates, form)
+    shown = team_values(team, quota, clusters, profiles, templates, form)
     return visit.page(
         "team.html",
         status,

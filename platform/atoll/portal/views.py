@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from atoll.portal import changes, quotas, ray_jobs, sessions, teams, virtual_clusters
+from atoll.portal import changes, quota_changes, quotas, ray_jobs, sessions, teams, virtual_clusters
 
 router = APIRouter(include_in_schema=False)
-for room in (sessions, teams, quotas, virtual_clusters, changes, ray_jobs):
+for room in (sessions, teams, quotas, quota_changes, virtual_clusters, changes, ray_jobs):
     router.include_router(room.router)

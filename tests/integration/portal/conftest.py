@@ -72,6 +72,10 @@ class Kube:
         """Write a virtual cluster's status, as its worker does."""
         self.patch("virtualclusters", name, {"status": status}, "/status")
 
+    def remove(self, plural: str, name: str) -> None:
+        """Delete an object that nothing holds back."""
+        self._client.delete(f"{GROUP}/{plural}/{name}").raise_for_status()
+
     def forget(self, name: str) -> None:
         """Let a virtual cluster go, as the worker does at the end of a deletion."""
         self._client.delete(f"{GROUP}/virtualclusters/{name}")

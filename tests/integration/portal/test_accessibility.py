@@ -12,6 +12,7 @@ PATHS = (
     "/teams/science",
     "/teams/idle",
     "/teams/science/quota",
+    "/teams/science/quota/edit",
     "/virtual-clusters",
     "/virtual-clusters/science-ray",
     "/virtual-clusters/science-ray/edit",

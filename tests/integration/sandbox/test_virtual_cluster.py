@@ -1,6 +1,7 @@
 """The stand-in for vcluster: a real API server per virtual cluster, and its syncer."""
 
 import base64
+import json
 import os
 import signal
 import subprocess
@@ -122,6 +123,30 @@ def test_secrets_and_services_get_copies(host: Host, tenant: Cluster) -> None:
     assert "key-x-default-x-one" in host.cluster.names("secrets", "-n", NAMESPACE)
     assert "web-x-default-x-one" in host.cluster.names("services", "-n", NAMESPACE)
     tenant.kubectl("delete", "pod/uses", "service/web")
+
+
+def test_a_secret_that_is_made_after_its_pod_gets_a_copy_too(host: Host, tenant: Cluster) -> None:
+    source = {"name": "K", "valueFrom": {"secretKeyRef": {"name": "late", "key": "k"}}}
+    tenant.apply({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "early", "namespace": "default"},
+        "spec": {"containers": [{"name": "c", "image": "nginx", "env": [source]}]},
+    })  # fmt: skip
+    until(lambda: running(tenant), "the pod is on the host")
+    # A played pod runs without what it names; a kubelet, and our Ray heads, tell that they wait.
+    waiting = {"reason": "CreateContainerConfigError", "message": "Secret late does not exist"}
+    told = {"name": "c", "ready": False, "restartCount": 0, "image": "nginx", "imageID": "",
+            "state": {"waiting": waiting}}  # fmt: skip
+    host.cluster.kubectl(
+        "patch", "pod", "early-x-default-x-one", "-n", NAMESPACE, "--subresource=status",
+        "--type=merge", "-p", json.dumps({"status": {"containerStatuses": [told]}}),
+    )  # fmt: skip
+    assert "late-x-default-x-one" not in host.cluster.names("secrets", "-n", NAMESPACE)
+    tenant.kubectl("create", "secret", "generic", "late", "--from-literal=k=v")
+    until(
+        lambda: "late-x-default-x-one" in host.cluster.names("secrets", "-n", NAMESPACE),
+        "the Secret has come after its pod",
+    )
+    tenant.kubectl("delete", "pod/early")
 
 
 def test_state_survives_the_pod_and_a_killed_server(host: Host, tenant: Cluster) -> None:

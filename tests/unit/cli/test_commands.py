@@ -177,3 +177,95 @@ def test_a_preview_of_a_quota_changes_lines_and_keeps_the_others(api: FakeApi, c
     assert "would be refused: /spec/quota/cpu: 4 asked, 2 free" in ended.err
     assert json.loads(cli("vc", "preview", "lab", "--quota", "cpu=4", "-o", "json").out) == seen
     assert cli("vc", "preview", "lab").code == 2
+    assert "would be accepted" not in ended.err
+    api.when(
+        "POST", "virtual-clusters/lab/quota:preview", seen | {"noLongerFit": [], "refused": []}
+    )
+    assert "would be accepted" in cli("vc", "preview", "lab", "--quota", "cpu=9").err
+
+
+def test_a_line_of_a_virtual_clusters_quota_is_taken_out(api: FakeApi, cli: Run) -> None:
+    lab = virtual_cluster("lab")
+    api.when("GET", "virtual-clusters/lab", lab)
+    api.when("PATCH", "virtual-clusters/lab", lab)
+    ended = cli("vc", "update", "lab", "--quota", "cpu=4", "--remove", "pods", "--no-wait")
+    assert ended.code == 0, ended.err
+    (body,) = api.bodies("PATCH")
+    assert body == {"spec": {"quota": {"cpu": "4", "pods": None}}}
+
+
+def test_other_workers_leave_the_sizes_of_a_ray_cluster(api: FakeApi, cli: Run) -> None:
+    lab = virtual_cluster("lab")
+    lab["spec"]["rayClusters"] = [
+        {"name": "main", "workers": 2, "workerCpu": "3", "headMemory": "6Gi"},
+        {"name": "gone", "workers": 1},
+    ]
+    api.when("GET", "virtual-clusters/lab", lab)
+    api.when("PATCH", "virtual-clusters/lab", lab)
+    ended = cli("vc", "update", "lab", "--ray-cluster", "main=4,new=1", "--no-wait")
+    assert ended.code == 0, ended.err
+    (body,) = api.bodies("PATCH")
+    main, new = body["spec"]["rayClusters"]
+    assert (main["workers"], main["workerCpu"], main["headMemory"]) == (4, "3", "6Gi")
+    assert new == {"name": "new", "workers": 1}
+
+
+def test_lists_of_a_team_are_emptied(api: FakeApi, cli: Run) -> None:
+    api.when("GET", "teams/vision", team("vision"))
+    api.when("PATCH", "teams/vision", team("vision"))
+    ended = cli("team", "update", "vision", "--profile", "", "--scheduler", "", "--member", "")
+    assert ended.code == 0, ended.err
+    (body,) = api.bodies("PATCH")
+    assert body == {"spec": {"profiles": [], "schedulers": [], "members": []}}
+    cli("team", "update", "vision", "--display-name", "Vision")
+    assert api.bodies("PATCH")[1] == {"spec": {"displayName": "Vision"}}
+
+
+def test_get_tells_use_and_what_does_not_hold_beside_the_data(api: FakeApi, cli: Run) -> None:
+    lab = virtual_cluster("lab")
+    lab["spec"]["quota"] = {"cpu": "8", "memory": "16Gi"}
+    short = "Team 'vision' does not have enough left: cpu: 8 asked, 2 free of 16"
+    lab["status"] |= {
+        "used": {"cpu": "3"},
+        "free": {"cpu": "5"},
+        "conditions": [
+            condition("Ready", "False", "QuotaExceeded", f"Reserve the quota: {short}"),
+            condition("Admitted", "False", "QuotaExceeded", short),
+            condition("NamespaceReady", "False", "WaitingForAdmitted", "Begins when it is so"),
+            condition("QuotaReady", "True", "OverQuota", "cpu: 9 of 8, 1 over"),
+            condition("RedisReady", "True", "Done", "Redis runs"),
+        ],
+    }
+    api.when("GET", "virtual-clusters/lab", lab)
+    ended = cli("vc", "get", "lab")
+    assert len(ended.out.splitlines()) == 2
+    assert ended.err.splitlines() == [
+        "cpu: 3 used of 8, 5 free",
+        f"Admitted: QuotaExceeded: {short}",
+        "QuotaReady: OverQuota: cpu: 9 of 8, 1 over",
+    ]
+    assert cli("vc", "get", "lab", "-o", "name").err == ""
+
+
+def test_a_ray_cluster_that_waits_is_told_with_what_is_free(api: FakeApi, cli: Run) -> None:
+    lab = virtual_cluster("lab")
+    lab["spec"]["quota"] = {"cpu": "3"}
+    lab["status"] |= {"used": {"cpu": "2100m"}, "free": {"cpu": "900m"}}
+    api.when("GET", "virtual-clusters/lab", lab)
+    wide = {"name": "wide", "namespace": "ray", "state": "pending", "message": "ContainersNotReady"}
+    api.when("GET", "virtual-clusters/lab/ray-clusters/wide", wide)
+    ended = cli("ray", "get", "wide", "--vc", "lab")
+    assert ended.err.splitlines() == [
+        "pending: ContainersNotReady",
+        "quota of lab: cpu: 2100m used of 3, 900m free",
+    ]
+    api.when("GET", "virtual-clusters/lab/ray-clusters/wide", wide | {"state": "ready"})
+    assert cli("ray", "get", "wide", "--vc", "lab").err == ""
+
+
+def condition(kind: str, status: str, reason: str, message: str) -> dict[str, str]:
+    at = "2026-01-01T00:00:00Z"
+    return {
+        "type": kind, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": at,
+    }  # fmt: skip

@@ -14,8 +14,8 @@ QUOTA = {
     "team": "vision", "revision": "abc.3",
     "quota": {"cpu": {"limit": "16", "guaranteed": "4"}, "pods": {"limit": "50"}},
     "use": [
-        {"resource": "cpu", "limit": "16", "guaranteed": "4", "reserved": "8", "free": "2",
-         "boundBy": "research"},
+        {"resource": "cpu", "limit": "16", "guaranteed": "4", "reserved": "8", "used": "3",
+         "free": "2", "boundBy": "research"},
         {"resource": "memory", "reserved": "0", "free": "1Ti", "boundBy": "research"},
     ],
 }  # fmt: skip
@@ -43,9 +43,18 @@ def api(api: FakeApi) -> FakeApi:
 
 def test_get_shows_what_is_free_and_who_binds_it(api: FakeApi, cli: Run) -> None:
     head, cpu, memory = cli("quota", "get", "vision").out.splitlines()
-    assert head.split() == ["RESOURCE", "LIMIT", "GUARANTEED", "RESERVED", "FREE", "BOUND", "BY"]
-    assert cpu.split() == ["cpu", "16", "4", "8", "2", "research"]
-    assert memory.split() == ["memory", "-", "-", "0", "1Ti", "research"]
+    assert head.split() == [
+        "RESOURCE",
+        "LIMIT",
+        "GUARANTEED",
+        "RESERVED",
+        "USED",
+        "FREE",
+        "BOUND",
+        "BY",
+    ]
+    assert cpu.split() == ["cpu", "16", "4", "8", "3", "2", "research"]
+    assert memory.split() == ["memory", "-", "-", "0", "-", "1Ti", "research"]
     assert json.loads(cli("quota", "get", "vision", "-o", "json").out)["revision"] == "abc.3"
     assert cli("quota", "get", "vision", "-o", "name").out == "cpu\nmemory\n"
 
@@ -106,7 +115,8 @@ def test_a_preview_changes_nothing(api: FakeApi, cli: Run) -> None:
     [
         ((), "--limit, --guaranteed or --remove"),
         (("--limit", "cpu"), "NAME=VALUE"),
-        (("--limit", "cpu=many"), "no line of a quota"),
+        (("--limit", "cpu=many"), "--limit cpu=many: 'many' is no amount; write 16, 500m or 64Gi"),
+        (("--remove", "gpu"), "--remove gpu: the quota of vision names cpu, pods"),
         (("--guaranteed", "memory=1Gi"), "--limit memory=AMOUNT"),
     ],
 )
@@ -179,3 +189,48 @@ def test_a_name_that_is_not_there_ends_with_6(api: FakeApi, cli: Run) -> None:
     api.when("GET", "quota-requests", {"items": [asked()]})
     assert cli("quota", "get", "nobody").code == 6
     assert "vision-1" in cli("quota", "approve", "vision-2").err
+
+
+def test_what_changes_nothing_says_so_and_a_stale_confirmation_is_shown_anew(
+    api: FakeApi, cli: Run
+) -> None:
+    assert "stays as it is" in cli("quota", "set", "vision", "--limit", "cpu=16").err
+    api.when("PUT", "teams/vision/quota", QUOTA | {"quota": {"cpu": {"limit": "32"}}})
+    assert "Quota of vision set." in cli("quota", "set", "vision", "--limit", "cpu=32").err
+    api.when("POST", "teams/vision/quota:preview", preview(over="4"))
+    stale = cli("quota", "set", "vision", "--limit", "cpu=4", "--confirm", "old")
+    assert stale.code == 10
+    assert "--confirm old is not what would happen now" in stale.err
+    assert "cpu: 8 reserved of 4, 4 over" in stale.err
+    assert "--confirm fp-1" in stale.err
+
+
+def test_what_is_over_is_told_with_the_quota(api: FakeApi, cli: Run) -> None:
+    over = {"resource": "cpu", "limit": "2", "reserved": "3", "free": "0", "boundBy": "vision"}
+    api.when("GET", "teams/vision/quota", QUOTA | {"use": [over, *QUOTA["use"]]})
+    told = cli("quota", "get", "vision")
+    assert told.err == "cpu: 3 reserved of 2, 1 over; what runs stays, and nothing of it grows\n"
+    assert cli("quota", "get", "vision", "-o", "json").err == ""
+
+
+def test_a_decided_request_tells_what_was_asked_and_what_hinders_it(api: FakeApi, cli: Run) -> None:
+    def request(name: str, state: str, **more: str) -> dict[str, Any]:
+        spec = {"team": "vision", "quota": {"cpu": "12"}, "note": more.pop("note", "")}
+        line = {"resource": "cpu", "asked": "12", "now": "8"}
+        return {
+            "name": name, "uid": "u", "revision": "r", "generation": 1, "createdAt": None,
+            "spec": spec, "status": {}, "state": state, "lines": [line], **more,
+        }  # fmt: skip
+
+    items = [
+        request("a", "pending"),
+        request("b", "failed", note="until June", message="more than the limit above"),
+        request("c", "applied", note="until June", message="The team's quota was raised"),
+    ]
+    api.when("GET", "quota-requests", {"items": items})
+    ended = cli("quota", "requests")
+    _, pending, failed, applied = ended.out.splitlines()
+    assert "cpu 8 → 12" in pending
+    assert "→" not in failed + applied
+    assert "until June; more than the limit above" in failed
+    assert "was raised" not in applied

@@ -89,7 +89,7 @@ def test_conditions_are_statements() -> None:
         ("16", "16", "full", "16 of 16 cores used", 100, "Nothing is left"),
         ("20", "16", "over", "20 of 16 cores used", 125, "4 cores over the limit"),
         ("1", "0", "over", "1 of 0 cores used", 100, "1 core over the limit"),
-        ("3", None, "open", "3 cores used, no limit", None, ""),
+        ("3", None, "open", "3 cores used, no limit of its own", None, ""),
     ],
 )
 def test_bars_warn_at_75_percent_and_say_the_numbers(

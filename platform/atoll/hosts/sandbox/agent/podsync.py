@@ -17,6 +17,8 @@ from atoll.hosts.sandbox.kube import POD, ApiError, Obj
 
 _NOTES = "sandbox.atoll.dev/"
 _RETRY_SECONDS = 5.0
+_REFERENCE_SECONDS = 1.0
+"""How often what a waiting pod names is looked for."""
 
 
 class PodSync:
@@ -113,6 +115,10 @@ class PodSync:
         known = virtual_status(virtual.get("status") or {})
         if status.get("phase") and status != known:
             await self._site.kube.patch(POD, *key_of(virtual), {"status": status}, sub="status")
+        if _lacks_reference(present):
+            # Made after the pod: vcluster's syncer brings what a pod names whenever it comes to be.
+            await copy_referred(self._site, self._world.host.kube, self._tenancy, virtual)
+            return _REFERENCE_SECONDS
         return None
 
     async def _bind(self, virtual: Obj, node: str) -> None:
@@ -131,3 +137,10 @@ class PodSync:
         notes = {k: v for k, v in theirs.items() if k.startswith(_NOTES) and known.get(k) != v}
         if notes:
             await self._site.kube.patch(POD, *key_of(virtual), {"metadata": {"annotations": notes}})
+
+
+def _lacks_reference(pod: Obj) -> bool:
+    """Whether a container waits for a Secret or ConfigMap, as the kubelet tells it."""
+    told = (pod.get("status") or {}).get("containerStatuses") or []
+    reasons = (one.get("state", {}).get("waiting", {}).get("reason") for one in told)
+    return "CreateContainerConfigError" in reasons
