@@ -2,17 +2,20 @@
 """Zero partial gangs: the real Volcano over KWOK nodes, asked for 150 % of what its queue may hold.
 
 Usage: python -m bench.gangs [--gangs 10000] [--cores 160] [--demand 1.5] [--bundle FOLDER]
+SIGTERM ends the asking and shows what was seen until then.
 Exit code 0 when every gang ran whole, and none was ever half there without room for the rest.
 """
 
 import argparse
 import asyncio
 import math
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import uvloop
 from bench.gangs.load import Figures
 from bench.gangs.run import open_stage
 from bench.gangs.volcano import NoVolcanoError, only
@@ -27,7 +30,7 @@ def main() -> int:
         print(f"skipped: {error}")
         return 2
     with tempfile.TemporaryDirectory(prefix="atoll-gangs-") as folder:
-        figures = asyncio.run(_run(Path(folder), options))
+        figures = uvloop.run(_run(Path(folder), options))
     for line in [*figures.lines(), *figures.faults[:20], *figures.left[:20]]:
         print(line)
     return 0 if figures.good else 1
@@ -42,6 +45,7 @@ async def _run(folder: Path, options: argparse.Namespace) -> Figures:
 
     async with open_stage(options.bundle, folder, options.cores) as stage:
         print(f"ready after {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stage.stop)
         figures = await stage.run(
             options.gangs, demand=options.demand, seconds=options.seconds, tell=tell
         )

@@ -6,19 +6,23 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bench.gangs.judge import Gang, Judge
+from bench.gangs.patience import surely
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import POD, POD_GROUP
 from atoll.domain.schedulers import VOLCANO
+from atoll.errors import UnavailableError
 from atoll_worker.reconcile.policies.pods import GROUP_NOTE, QUEUE_NOTE
 
 SPACE = "gangs"
 """The namespace of all gangs."""
 SIZES = (2, 20)
-"""Members of the smallest and the largest gang; each doubling is as frequent as the next: 8 on average."""
+"""Members of the smallest and the largest gang. Small ones are the most: half have two or three
+members, one in ten has ten or more, the mean is five."""
 CPUS = (100, 200, 300, 500)
 """What a pod of a gang may ask for, in thousandths of a core; all pods of a gang ask for the same."""
 _LABEL = "gang"
@@ -69,7 +73,7 @@ class Load:
 
     def __init__(
         self, cluster: Cluster, judge: Judge, *, queue: str, total: int, room: int,
-        demand: float = 1.5, run: float = 0.5, seed: int = 1, settle: float = 60.0,
+        demand: float = 1.5, run: float = 0.5, seed: int = 1, settle: float = 300.0,
         seconds: float = math.inf,
         tell: Callable[[int], None] = lambda _: None,
     ) -> None:  # fmt: skip
@@ -86,6 +90,7 @@ class Load:
         self._slots = asyncio.Semaphore(32)
         self._leaving: set[asyncio.Task[None]] = set()
         self._empty: dict[str, asyncio.Event] = {}
+        self._broken: asyncio.Task[None] | None = None
         self.figures = Figures(total)
 
     async def go(self) -> Figures:
@@ -111,11 +116,16 @@ class Load:
         figures.longest_begun = self._judge.longest_begun
         return figures
 
+    def stop(self) -> None:
+        """Ask for no more gangs; those that are asked for still run."""
+        self._seconds = 0.0
+
     async def _moves(self) -> bool:
         self._moved.clear()
+        if self._broken is not None:
+            await self._broken
         if self._watching.done():
             await self._watching
-            raise RuntimeError("the watch of pods ended by itself")
         try:
             await asyncio.wait_for(self._moved.wait(), self._settle)
         except TimeoutError:
@@ -124,7 +134,8 @@ class Load:
 
     def _wishes(self) -> list[Gang]:
         pick, (least, most) = self._random, SIZES
-        sizes = (int(least * ((most + 1) / least) ** pick.random()) for _ in range(self._total))
+        spread = 1 / least - 1 / (most + 1)
+        sizes = (int(1 / (1 / least - spread * pick.random())) for _ in range(self._total))
         return [Gang(f"g{n}", size, pick.choice(CPUS)) for n, size in enumerate(sizes)]
 
     @staticmethod
@@ -153,29 +164,38 @@ class Load:
 
     async def _group(self, gang: Gang) -> None:
         async with self._slots:
-            made = await self._cluster.create(group_of(gang))
-        if made["spec"].get("queue") != self._queue:
+            made = await surely(lambda: self._cluster.create(group_of(gang)))
+        if made is not None and made["spec"].get("queue") != self._queue:
             self._judge.faults.append(f"{gang.name} is in the queue {made['spec'].get('queue')}")
 
     async def _pod(self, gang: Gang, number: int) -> None:
         async with self._slots:
-            path = f"api/v1/namespaces/{SPACE}/pods"
-            made = (await self._cluster.request("POST", path, body=pod_of(gang, number))).json()
-        right = made["spec"]["schedulerName"] == VOLCANO.name
-        if not right or made["metadata"]["annotations"].get(QUEUE_NOTE) != self._queue:
+            made = await surely(lambda: self._cluster.create(pod_of(gang, number)))
+        if made is None:
+            return
+        queue = made["metadata"]["annotations"].get(QUEUE_NOTE)
+        if (made["spec"]["schedulerName"], queue) != (VOLCANO.name, self._queue):
             self._judge.faults.append(f"admission left {made['metadata']['name']} as it was")
 
     async def _watch(self, revision: str) -> None:
-        async for change, pod in self._cluster.watch(POD, since=revision, namespace=SPACE):
-            name, gang = pod["metadata"]["name"], pod["metadata"]["labels"][_LABEL]
-            node = pod["spec"].get("nodeName")
-            if change == "DELETED":
-                self._ended(gang, name)
-            elif node:
-                whole = self._judge.bound(gang, name, node, time.monotonic())
-                self._moved.set()
-                if whole is not None:
-                    self._whole(whole)
+        """A link that breaks is taken up where it was; history that is lost (StaleWriteError) ends all."""
+        while True:
+            with suppress(UnavailableError):
+                async for change, pod in self._cluster.watch(POD, since=revision, namespace=SPACE):
+                    revision = pod["metadata"]["resourceVersion"]
+                    self._see(change, pod)
+            await asyncio.sleep(0.2)
+
+    def _see(self, change: str, pod: Object) -> None:
+        name, gang = pod["metadata"]["name"], pod["metadata"]["labels"][_LABEL]
+        node = pod["spec"].get("nodeName")
+        if change == "DELETED":
+            self._ended(gang, name)
+        elif node:
+            whole = self._judge.bound(gang, name, node, time.monotonic())
+            self._moved.set()
+            if whole is not None:
+                self._whole(whole)
 
     def _ended(self, gang: str, pod: str) -> None:
         self._judge.ended(gang, pod)
@@ -190,14 +210,21 @@ class Load:
         self._empty[gang.name] = asyncio.Event()
         task = asyncio.create_task(self._leave(gang))
         self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._leaving.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._broken = task
+            self._moved.set()
 
     async def _leave(self, gang: Gang) -> None:
         await asyncio.sleep(self._run)
         choice = f"labelSelector={_LABEL}%3D{gang.name}&gracePeriodSeconds=0"
+        pods = f"api/v1/namespaces/{SPACE}/pods?{choice}"
         async with self._slots:
-            await self._cluster.request("DELETE", f"api/v1/namespaces/{SPACE}/pods?{choice}")
-            await self._cluster.delete(POD_GROUP, gang.name, SPACE)
+            await surely(lambda: self._cluster.request("DELETE", pods))
+            await surely(lambda: self._cluster.delete(POD_GROUP, gang.name, SPACE))
         await self._empty[gang.name].wait()
         self._judge.gone(gang.name)
         del self._alive[gang.name], self._empty[gang.name]

@@ -26,6 +26,12 @@ class Stage:
     admin: Cluster
     tenant: Cluster
     cores: int
+    _load: Load | None = None
+
+    def stop(self) -> None:
+        """Ask for no more gangs in the run that goes on."""
+        if self._load is not None:
+            self._load.stop()
 
     async def run(
         self, gangs: int, *, demand: float = 1.5, seconds: float = math.inf,
@@ -37,9 +43,9 @@ class Stage:
         """
         nodes = dict.fromkeys(self.site.nodes, NODE_CORES * 1000)
         judge = Judge(self.cores * 1000, nodes)
-        load = Load(self.tenant, judge, queue=QUEUE, total=gangs, room=self.cores * 1000,
-                    demand=demand, seconds=seconds, tell=tell)  # fmt: skip
-        figures = await load.go()
+        self._load = Load(self.tenant, judge, queue=QUEUE, total=gangs, room=self.cores * 1000,
+                          demand=demand, seconds=seconds, tell=tell)  # fmt: skip
+        figures = await self._load.go()
         self.site.programs.check()
         return figures
 

@@ -25,7 +25,7 @@ from atoll_worker.reconcile.schedulers.policies import gang_policies, queue_rule
 
 TEAM = "bench"
 QUEUE = queue_name(TEAM)
-_OWNER, _SECONDS = "owner", 120.0
+_OWNER, _SECONDS = "owner", 300.0
 
 
 async def furnish(cluster: Cluster, bundle: Path, room: int) -> None:
