@@ -1,5 +1,6 @@
 """One whole run: site, what Atoll puts there, the real Volcano, the load. Shared by bench and tests."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from bench.gangs.volcano import Volcano
 from atoll.cluster.client import Cluster
 
 NODE_CORES = 4
+_LOOK_SECONDS = 2.0
 
 
 @dataclass
@@ -39,15 +41,20 @@ class Stage:
     ) -> Figures:  # fmt: skip
         """Send gangs through it; after `seconds` no more are asked for.
 
-        Raises SiteError when a program has ended meanwhile.
+        Raises SiteError as soon as a program of the site has ended by itself.
         """
         nodes = dict.fromkeys(self.site.nodes, NODE_CORES * 1000)
         judge = Judge(self.cores * 1000, nodes)
         self._load = Load(self.tenant, judge, queue=QUEUE, total=gangs, room=self.cores * 1000,
                           demand=demand, seconds=seconds, tell=tell)  # fmt: skip
-        figures = await self._load.go()
-        self.site.programs.check()
-        return figures
+        running = asyncio.create_task(self._load.go())
+        try:
+            while not (await asyncio.wait({running}, timeout=_LOOK_SECONDS))[0]:
+                self.site.programs.check()
+            return running.result()
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 @asynccontextmanager

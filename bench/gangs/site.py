@@ -72,6 +72,7 @@ class Programs:
             self._running[name] = subprocess.Popen(
                 list(argv), stdout=log, stderr=log, env={**os.environ, **(env or {})},
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call of prctl, no lock taken
+                start_new_session=True,  # a signal for us and our group would end what we still ask
             )  # fmt: skip
         return self._running[name].pid
 
