@@ -1,100 +1,68 @@
 # ruff: noqa: T201 - a bench prints
 """Zero partial gangs: the real Volcano over KWOK nodes, asked for 150 % of what its queue may hold.
 
-Usage: python -m bench.gangs [--gangs 10000] [--room 200] [--demand 1.5] [--bundle FOLDER]
-Exit code 0 when every gang ran whole and the queue never held more than its capability.
+Usage: python -m bench.gangs [--gangs 10000] [--cores 160] [--demand 1.5] [--bundle FOLDER]
+SIGTERM ends the asking and shows what was seen until then.
+Exit code 0 when every gang ran whole, and none was ever half there without room for the rest.
 """
 
 import argparse
 import asyncio
-import json
-import os
+import math
 import signal
-import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-from bench.gangs.load import Figures, Load
-from bench.gangs.volcano import NoVolcanoError, Volcano, definitions
-
-from atoll.cluster.client import Cluster
-from atoll.cluster.kinds import POD_GROUP, QUEUE
-from atoll.errors import AtollError
-from atoll.hosts.sandbox import Sandbox
-
-NODES = {"16c64g": 8}
+import uvloop
+from bench.gangs.load import Figures
+from bench.gangs.run import open_stage
+from bench.gangs.volcano import NoVolcanoError, only
 
 
 def main() -> int:
     """Run it and print the figures."""
     options = _options()
+    try:
+        only(options.bundle / "images", "vc-scheduler-*.tar")
+    except NoVolcanoError as error:
+        print(f"skipped: {error}")
+        return 2
     with tempfile.TemporaryDirectory(prefix="atoll-gangs-") as folder:
-        place = Path(folder)
-        sandbox = Sandbox("gangs", place / "sandbox")
-        try:
-            kubeconfig = sandbox.up(NODES).kubeconfig
-            _end_agent(place / "sandbox")
-            figures = asyncio.run(run(kubeconfig, place, options))
-        except NoVolcanoError as error:
-            print(f"skipped: {error}")
-            return 2
-        finally:
-            sandbox.down()
-    return report(figures, options)
+        figures = uvloop.run(_run(Path(folder), options))
+    for line in [*figures.lines(), *figures.faults[:20], *figures.left[:20]]:
+        print(line)
+    return 0 if figures.good else 1
 
 
-def _end_agent(root: Path) -> None:
-    """What plays virtual clusters and Ray has nothing to do here, and would follow every pod."""
-    pid = json.loads((root / "run" / "agent.json").read_text())["pid"]
-    os.kill(pid, signal.SIGTERM)
+async def _run(folder: Path, options: argparse.Namespace) -> Figures:
+    began = time.monotonic()
 
+    def tell(done: int) -> None:
+        if done % 500 == 0:
+            print(f"{done} after {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
-async def run(kubeconfig: Path, place: Path, options: argparse.Namespace) -> Figures:
-    """Volcano's kinds, its two programs, and the load."""
-    async with Cluster.from_file(kubeconfig) as cluster:
-        for definition in definitions(options.bundle):
-            await cluster.apply(definition)
-        for kind in (QUEUE, POD_GROUP):
-            await _served(cluster, kind)
-        with Volcano(options.bundle, kubeconfig, place) as volcano:
-            await asyncio.sleep(2)
-            volcano.check()
-            load = Load(cluster, total=options.gangs, room=options.room, demand=options.demand)
-            return await load.go()
-
-
-async def _served(cluster: Cluster, kind: object) -> None:
-    for _ in range(100):
-        try:
-            await cluster.items(kind)  # type: ignore[arg-type]
-            return
-        except AtollError:
-            await asyncio.sleep(0.1)
-
-
-def report(figures: Figures, options: argparse.Namespace) -> int:
-    """The figures in words; 0 when they are good."""
-    waits = sorted(figures.waits) or [0.0]
-    print(f"gangs asked for   {figures.gangs} of 2-20 pods, {figures.pods} pods")
-    print(
-        f"gangs that ran    {len(figures.waits)}, {len(figures.waits) / figures.seconds:.1f} a second"
-    )
-    print(f"partial gangs     {len(figures.partial)} {', '.join(figures.partial[:9])}")
-    print(
-        f"binding of a gang at most {figures.longest_partial:.2f} s from its first to its last pod"
-    )
-    print(f"most held at once {figures.most_bound} pods, capability {options.room}")
-    print(f"wait              median {statistics.median(waits):.1f} s, longest {waits[-1]:.1f} s")
-    whole = len(figures.waits) == options.gangs and not figures.partial
-    return 0 if whole and figures.most_bound <= options.room else 1
+    async with open_stage(options.bundle, folder, options.cores) as stage:
+        print(f"ready after {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stage.stop)
+        figures = await stage.run(
+            options.gangs, demand=options.demand, seconds=options.seconds, tell=tell
+        )
+        used, peaks = stage.site.programs.seconds(), stage.site.programs.peaks()
+    print(f"{'the load and its judge':<24} {time.process_time():8.1f} s of CPU")
+    for name, seconds in used.items():
+        print(f"{name:<24} {seconds:8.1f} s of CPU, at most {peaks[name]} MiB")
+    return figures
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gangs", type=int, default=10_000)
-    parser.add_argument("--room", type=int, default=200, help="pods that the queue may hold")
+    parser.add_argument("--cores", type=int, default=160, help="what the queue may hold")
     parser.add_argument("--demand", type=float, default=1.5, help="asked for, as a share of it")
+    parser.add_argument("--seconds", type=float, default=math.inf,
+                        help="ask for no more gangs after so many")  # fmt: skip
     bundle = Path.home() / ".cache" / "atoll" / "bundle"
     parser.add_argument("--bundle", type=Path, default=bundle)
     return parser.parse_args()

@@ -1,35 +1,22 @@
 """The real scheduler and controller of Volcano, as processes of this machine.
 
-They come out of the bundle's image archives into a folder that is removed again; nothing is installed.
+They come out of the bundle's image archives into a folder that is removed again, and run with the flags
+and the configuration that its chart gives them under the values of our adapter; nothing is installed.
 """
 
 import io
 import json
-import subprocess
 import tarfile
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 import yaml
+from bench.gangs.site import Programs
 
-CONFIGURATION = """
-actions: "enqueue, allocate, backfill"
-tiers:
-- plugins:
-  - name: priority
-  - name: gang
-    enablePreemptable: false
-  - name: conformance
-- plugins:
-  - name: overcommit
-  - name: drf
-    enablePreemptable: false
-  - name: predicates
-  - name: proportion
-  - name: nodeorder
-  - name: binpack
-"""
-"""The chart's own, of Volcano 1.15."""
+from atoll.resources.profiles import Profile
+from atoll_worker.reconcile.schedulers.volcano import Volcano as Adapter
+
+SCHEDULER, CONTROLLER = "vc-scheduler", "vc-controller-manager"
 
 
 class NoVolcanoError(Exception):
@@ -38,7 +25,7 @@ class NoVolcanoError(Exception):
 
 def definitions(bundle: Path) -> list[dict[str, object]]:
     """The custom resource definitions of the bundle's Volcano chart."""
-    with tarfile.open(_only(bundle / "charts", "volcano-*.tgz")) as archive:
+    with tarfile.open(only(bundle / "charts", "volcano-*.tgz")) as archive:
         return [
             yaml.safe_load(_content(archive, member))
             for member in archive
@@ -46,10 +33,31 @@ def definitions(bundle: Path) -> list[dict[str, object]]:
         ]
 
 
+def settings(bundle: Path) -> dict[str, Any]:
+    """The chart's `custom` values as a virtual cluster has them: its own, and over them our adapter's."""
+    own = yaml.safe_load(_of_chart(bundle, "volcano/values.yaml"))["custom"]
+    return {**own, **Adapter().values(_profile())["custom"]}
+
+
+def configuration(bundle: Path) -> str:
+    """The scheduler's actions and plugins as a virtual cluster has them."""
+    override = settings(bundle)["scheduler_config_override"]
+    return override or _of_chart(bundle, "volcano/config/volcano-scheduler.conf").decode()
+
+
+def _profile() -> Profile:
+    chart = {"repository": "https://charts.example", "name": "c", "version": "1"}
+    spec = {
+        "kubernetes": {"version": "1.36.3"}, "vcluster": {"chart": chart}, "ray": {"version": "2.60.0"},
+        "kuberay": {"chart": chart}, "scheduler": {"name": "volcano", "chart": chart},
+    }  # fmt: skip
+    return Profile.model_validate({"metadata": {"name": "bench"}, "spec": spec})
+
+
 def program(bundle: Path, name: str, folder: Path) -> Path:
     """The program out of its image (docker-save or OCI layout with plain layers)."""
     target = folder / name
-    with tarfile.open(_only(bundle / "images", f"{name}-*.tar")) as image:
+    with tarfile.open(only(bundle / "images", f"{name}-*.tar")) as image:
         layers = json.loads(_content(image, image.getmember("manifest.json")))[0]["Layers"]
         for layer in layers:
             with tarfile.open(fileobj=io.BytesIO(_content(image, image.getmember(layer)))) as files:
@@ -61,13 +69,19 @@ def program(bundle: Path, name: str, folder: Path) -> Path:
     raise NoVolcanoError(f"the image of {name} in {bundle} does not hold the program {name}")
 
 
+def _of_chart(bundle: Path, path: str) -> bytes:
+    with tarfile.open(only(bundle / "charts", "volcano-*.tgz")) as archive:
+        return _content(archive, archive.getmember(path))
+
+
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = archive.extractfile(member)
     assert file is not None
     return file.read()
 
 
-def _only(folder: Path, pattern: str) -> Path:
+def only(folder: Path, pattern: str) -> Path:
+    """The newest file of a bundle by this pattern, or NoVolcanoError."""
     found = sorted(folder.glob(pattern))
     if not found:
         raise NoVolcanoError(
@@ -77,44 +91,53 @@ def _only(folder: Path, pattern: str) -> Path:
 
 
 class Volcano:
-    """Scheduler and controller against one API server, until the block ends."""
+    """Scheduler and controller against one API server; they end with `programs`."""
 
-    def __init__(self, bundle: Path, kubeconfig: Path, folder: Path) -> None:
-        self._kubeconfig, self._folder = kubeconfig, folder
-        self._programs = {
-            name: program(bundle, name, folder)
-            for name in ("vc-scheduler", "vc-controller-manager")
-        }
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def __enter__(self) -> Self:
-        configuration = self._folder / "scheduler.conf"
-        configuration.write_text(CONFIGURATION)
-        shared = [f"--kubeconfig={self._kubeconfig}", "--leader-elect=false", "--logtostderr"]
-        self._start(
-            "vc-scheduler", *shared, f"--scheduler-conf={configuration}", "--cache-dumper=false"
+    def __init__(
+        self, bundle: Path, kubeconfig: Path, programs: Programs, **changed: object
+    ) -> None:
+        """`changed`: other values for the chart's `custom`."""
+        folder = programs.folder
+        self._programs, self._kubeconfig = programs, kubeconfig
+        self._settings = {**settings(bundle), **changed}
+        self._files = {name: program(bundle, name, folder) for name in (SCHEDULER, CONTROLLER)}
+        self._configuration = folder / "scheduler.conf"
+        self._configuration.write_text(
+            str(self._settings["scheduler_config_override"] or configuration(bundle))
         )
+
+    def start(self) -> None:
+        """Start both."""
+        self.start_scheduler()
         self._start(
-            "vc-controller-manager", *shared, "--kube-api-qps=500", "--kube-api-burst=1000",
+            CONTROLLER, "--enable-healthz=false", *self._flags("controller_"),
+            *self._threads(),
+            # The others look after Volcano's own kinds of jobs, which nobody makes here.
             "--controllers=pg-controller,queue-controller",
         )  # fmt: skip
-        return self
 
-    def _start(self, name: str, *arguments: str) -> None:
-        with (self._folder / f"{name}.log").open("wb") as log:
-            self._running.append(
-                subprocess.Popen([str(self._programs[name]), *arguments], stdout=log, stderr=log)
-            )
+    def start_scheduler(self) -> None:
+        """Start it, again after a kill."""
+        self._start(
+            SCHEDULER, f"--scheduler-conf={self._configuration}", "--cache-dumper=false",
+            "--enable-healthz=false", "--enable-metrics=false",
+            f"--schedule-period={self._settings['scheduler_schedule_period']}",
+            f"--node-worker-threads={self._settings['scheduler_node_worker_threads']}",
+            *self._flags("scheduler_"),
+        )  # fmt: skip
 
-    def check(self) -> None:
-        """Raises NoVolcanoError with the last words of a program that has ended."""
-        for process, name in zip(self._running, self._programs, strict=True):
-            if process.poll() is not None:
-                log = (self._folder / f"{name}.log").read_text()[-800:]
-                raise NoVolcanoError(f"{name} ended with {process.returncode}: {log}")
+    def _flags(self, prefix: str) -> list[str]:
+        names = {"kube_api_qps": "kube-api-qps", "kube_api_burst": "kube-api-burst"}
+        return [f"--{flag}={self._settings[prefix + name]}" for name, flag in names.items()]
 
-    def __exit__(self, *_: object) -> None:
-        for process in self._running:
-            process.terminate()
-        for process in self._running:
-            process.wait(20)
+    def _threads(self) -> list[str]:
+        flags = {
+            "controller_worker_threads": "worker-threads",
+            "controller_worker_threads_for_gc": "worker-threads-for-gc",
+            "controller_worker_threads_for_podgroup": "worker-threads-for-podgroup",
+        }
+        return [f"--{flag}={self._settings[name]}" for name, flag in flags.items()]
+
+    def _start(self, name: str, *arguments: str) -> int:
+        shared = [f"--kubeconfig={self._kubeconfig}", "--leader-elect=false", "--logtostderr"]
+        return self._programs.start(name, [str(self._files[name]), *shared, *arguments])
