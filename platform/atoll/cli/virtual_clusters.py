@@ -78,6 +78,18 @@ Remove = Annotated[
 Values = Annotated[
     Path | None, typer.Option("--values", help="YAML file with extra vcluster chart values.")
 ]
+DrainDeadline = Annotated[
+    str | None,
+    typer.Option(
+        "--drain-deadline",
+        help="When pods on nodes it gives back are deleted past their PodDisruptionBudgets: 30m, 0 "
+        "for at once, never.",
+        metavar="TIME",
+    ),
+]
+NewRedisPassword = Annotated[
+    bool, typer.Option("--new-redis-password", help="Have the password of its Redis made anew.")
+]
 
 
 @app.command("list")
@@ -153,19 +165,8 @@ def update(
     remove: Remove = None,
     ray_cluster: RayClusters = None,
     values: Values = None,
-    new_redis_password: Annotated[
-        bool,
-        typer.Option("--new-redis-password", help="Have the password of its Redis made anew."),
-    ] = False,
-    drain_deadline: Annotated[
-        str | None,
-        typer.Option(
-            "--drain-deadline",
-            help="When pods on nodes it gives back are deleted past their PodDisruptionBudgets: 30m, 0 "
-            "for at once, never.",
-            metavar="TIME",
-        ),
-    ] = None,
+    new_redis_password: NewRedisPassword = False,
+    drain_deadline: DrainDeadline = None,
     wait: Wait = True,
     timeout: Timeout = "10m",
     dry_run: DryRun = False,
