@@ -51,7 +51,10 @@ def test_each_process_runs_its_command_on_its_port(part: str) -> None:
 
 
 def test_every_setting_that_is_given_is_one_the_code_reads() -> None:
-    known = {f"ATOLL_{name.upper()}" for name in Settings.model_fields} | {"ATOLL_CACHE"}
+    known = {f"ATOLL_{name.upper()}" for name in Settings.model_fields} | {
+        "ATOLL_CACHE",
+        "ATOLL_SERVICE",
+    }
     rendered = render("atoll", "air-gapped")
     for part in PROCESSES:
         names = {v["name"] for v in container(rendered, part)["env"]}
