@@ -109,27 +109,31 @@ def seen(page: Page) -> Locator:
 @pytest.fixture
 def holding(kube: Kube, portal: Portal) -> Iterator[str]:
     """A team whose quota a virtual cluster holds a part of."""
-    name = "holding"
+    name = "portal-holding"
     with httpx2.Client(base_url=portal.url, headers={"Authorization": f"Bearer {TOKEN}"}) as api:
         spec = {"quota": {"cpu": {"limit": "16"}, "memory": {"limit": "32Gi"}}}
         api.post("/v1/teams", json={"name": name, "spec": spec}).raise_for_status()
         wanted = {"team": name, "mode": "shared", "quota": {"cpu": "8", "memory": "16Gi"}}
-        answer = api.post("/v1/virtual-clusters", json={"name": "holder", "spec": wanted})
+        answer = api.post("/v1/virtual-clusters", json={"name": "portal-holder", "spec": wanted})
         assert answer.status_code == 202, answer.text
     yield name
-    kube.forget("holder")
+    kube.forget("portal-holder")
     kube.remove("teams", name)
 
 
 def test_forms_name_what_only_a_team_above_limits(page: Page, holding: str, kube: Kube) -> None:
     kube.patch("teams", holding, {"spec": {"quota": {"rayclusters": {"limit": "3"}}}})
-    body = {"apiVersion": "atoll.dev/v1alpha1", "kind": "Team", "metadata": {"name": "below"}}
+    body = {
+        "apiVersion": "atoll.dev/v1alpha1",
+        "kind": "Team",
+        "metadata": {"name": "portal-below"},
+    }
     spec = {"parent": holding, "quota": {"cpu": {"limit": "12"}}}
     kube.create("/apis/atoll.dev/v1alpha1/teams", {**body, "spec": spec})
-    page.goto("/teams/below/quota")
+    page.goto("/teams/portal-below/quota")
     history = page.get_by_role("region", name="History")
     expect(history).to_contain_text(f"Parent: none → {holding}")
-    page.goto("/teams/below")
+    page.goto("/teams/portal-below")
     page.get_by_role("link", name="New virtual cluster").click()
     create = page.get_by_role("group", name="Quota on the host")
     expect(create).to_contain_text(f"Needed. 3 can be had; team {holding} above has the limit.")
@@ -138,7 +142,7 @@ def test_forms_name_what_only_a_team_above_limits(page: Page, holding: str, kube
         f"Needed. 8 cores can be had; team {holding} above has the limit."
     )
     expect(create.get_by_label("Ray clusters")).to_be_editable()
-    kube.remove("teams", "below")
+    kube.remove("teams", "portal-below")
 
 
 def test_a_quota_is_previewed_and_set_with_a_note(page: Page, holding: str, kube: Kube) -> None:
@@ -169,7 +173,9 @@ def test_what_puts_the_team_over_is_shown_and_accepted_by_a_second_press(
     page.get_by_label("CPU limit").fill("6")
     page.get_by_role("button", name="Save").click()
     expect(seen(page)).to_contain_text("Preview: this puts the team over its quota")
-    expect(seen(page)).to_contain_text("holder of holding (CPU 8 cores, memory 16 GiB")
+    expect(seen(page)).to_contain_text(
+        "portal-holder of portal-holding (CPU 8 cores, memory 16 GiB"
+    )
     expect(seen(page)).to_contain_text("would not be let in again")
     expect(seen(page).get_by_role("row", name="CPU")).to_contain_text("2 cores")
     assert kube.read("teams", holding)["spec"]["quota"]["cpu"] == {"limit": "16"}
