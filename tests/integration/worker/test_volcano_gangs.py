@@ -91,6 +91,37 @@ async def test_a_gang_that_lost_a_pod_gets_it_back_before_a_younger_one_begins(
     assert f"old-{old.size}" in await bound(stage)
 
 
+async def test_a_gang_that_fits_is_not_held_up_by_an_older_one_that_does_not(stage: Stage) -> None:
+    """With the action `enqueue` it was. The large gang is let in, for a fifth more than there is may be, and
+    what the filler has counts as elastic: its PodGroup names no minResources. Then room is kept for it.
+    """
+    filler, large = Gang("filler", CORES // 2, 1000), Gang("large", CORES * 5 // 8, 1000)
+    group = group_of(filler)
+    group["spec"].pop("minResources", None)
+    await make(stage, filler, group)
+
+    async def filled() -> bool:
+        return len(await bound(stage)) == filler.size
+
+    await comes(filled, "the filler is bound")
+    asked = group_of(large)
+    asked["spec"]["minResources"] = {"cpu": str(large.size)}
+    await make(stage, large, asked)
+
+    async def looked_at() -> bool:
+        found = await stage.admin.get(POD_GROUP, "large", SPACE)
+        return bool((found.get("status") or {}).get("conditions"))
+
+    await comes(looked_at, "the scheduler says why the large gang waits")
+    await make(stage, Gang("small", 2, 2000))
+
+    async def both() -> bool:
+        return {"small-0", "small-1"} <= set(await bound(stage))
+
+    await comes(both, "the small gang is bound")
+    assert not [name for name in await bound(stage) if name.startswith("large")]
+
+
 async def test_a_scheduler_killed_again_and_again_leaves_no_gang_half_there(stage: Stage) -> None:
     kills: list[int] = []
 
@@ -108,8 +139,8 @@ async def test_a_scheduler_killed_again_and_again_leaves_no_gang_half_there(stag
     assert len(figures.waits) == 100
 
 
-async def make(stage: Stage, gang: Gang) -> None:
-    await stage.tenant.create(group_of(gang))
+async def make(stage: Stage, gang: Gang, group: Object | None = None) -> None:
+    await stage.tenant.create(group or group_of(gang))
     for number in range(gang.size):
         await stage.tenant.request("POST", PODS, body=pod_of(gang, number))
 

@@ -12,7 +12,7 @@ from atoll.domain.schedulers import VOLCANO, Scheduler
 from atoll.resources.profiles import Profile
 
 CONFIGURATION = """\
-actions: "enqueue, allocate, backfill"
+actions: "allocate, backfill"
 tiers:
 - plugins:
   - name: priority
@@ -20,15 +20,17 @@ tiers:
     enablePreemptable: false
   - name: conformance
 - plugins:
-  - name: overcommit
   - name: predicates
   - name: proportion
   - name: nodeorder
   - name: binpack
 """
-"""The chart's own less `drf`. That one lets the gang with the smallest share go first, so a gang that
-lost a pod stands behind each new one, which takes its place (volcano-sh/volcano#5805). Without it the
-older gang goes first. Queues, which are what teams share by, are not its business.
+"""The chart's own less `drf`, `enqueue` and `overcommit`.
+
+`drf` lets the gang with the smallest share go first, so a gang that lost a pod stands behind each new one,
+which takes its place (volcano-sh/volcano#5805). Without it the older gang goes first. Queues, which are
+what teams share by, are not its business. `enqueue` lets gangs in by an estimate before they can be placed,
+and then keeps room for them: a gang that fits is held up by one that does not.
 """
 
 
