@@ -64,8 +64,8 @@ def test_one_on_its_way_out_counts_no_more() -> None:
     [
         ("2", ["a", "b"], "may hold 2 Ray clusters in all namespaces together and has 2: ray/a, "
          "ray/b. Delete one, or ask the team owner for more rayclusters in its quota."),
+        ("0", [], "namespaces together. Ask the team owner for more rayclusters"),
         ("1", ["a"], "may hold 1 Ray cluster in"),
-        ("0", [], "and has none, or ask"),
         ("7", list("abcdefg"), "has 7: ray/a, ray/b, ray/c, ray/d, ray/e and 2 more. Delete one"),
     ],
 )  # fmt: skip

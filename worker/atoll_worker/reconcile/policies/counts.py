@@ -105,10 +105,10 @@ def warn_of_waiting_upgrades(virtual_cluster: str, counted: RayCount) -> Policy 
 def _taken(virtual_cluster: str, counted: RayCount) -> str:
     shown = ", ".join(counted.names[:_NAMED])
     more = f" and {len(counted.names) - _NAMED} more" if len(counted.names) > _NAMED else ""
-    has = f"has {len(counted.ranked)}: {shown}{more}. Delete one" if shown else "has none"
+    has = f" and has {len(counted.ranked)}: {shown}{more}. Delete one, or ask" if shown else ". Ask"
     return (
         f"Virtual cluster {virtual_cluster} may hold {count(counted.limit, 'Ray cluster')} in all "
-        f"namespaces together and {has}, or ask the team owner for more {RESOURCE} in its quota."
+        f"namespaces together{has} the team owner for more {RESOURCE} in its quota."
     )
 
 
