@@ -40,10 +40,18 @@ def test_a_converged_one_is_left_alone_until_the_resync() -> None:
 
 
 def test_an_open_one_is_hinted_at_again_soon_and_later_less_often() -> None:
-    assert due(known(ready=False, hinted=10), 11, WALL, 300)
-    assert not due(known(ready=False, hinted=10), 10.2, WALL, 300)
+    assert due(known(ready=False, hinted=10), 11.6, WALL, 300)
+    assert not due(known(ready=False, hinted=10), 11.2, WALL, 300)
     assert not due(known(ready=False, hinted=200), 203, WALL, 300)
     assert due(known(ready=False, hinted=200), 206, WALL, 300)
+
+
+def test_one_that_leaves_is_looked_at_more_often_for_its_waits_are_short_and_many() -> None:
+    stored = item()
+    stored["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    leaving = Known(state_of(stored), since=0.0, hinted=10)
+    assert due(leaving, 10.8, WALL, 300)
+    assert not due(leaving, 10.2, WALL, 300)
 
 
 def test_a_failing_one_waits_for_its_time_unless_the_wish_changed() -> None:
