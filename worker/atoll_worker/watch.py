@@ -79,6 +79,8 @@ class Watcher:
         uid, loop = item["metadata"]["uid"], asyncio.get_running_loop()
         if waiting := self._later.pop(uid, None):
             waiting.cancel()
+            # Somebody else's hint may have shown the state in between: to be back is news, too.
+            self._seen.pop(uid, None)
         wait = self._paced.get(uid, 0.0) + _PACE_SECONDS - loop.time()
         if wait > 0:
             self._later[uid] = loop.call_later(wait, self._send_later, item, owner)

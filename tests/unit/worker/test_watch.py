@@ -36,3 +36,15 @@ async def test_a_hundred_changes_are_one_hint_at_once_and_one_for_the_last() -> 
     assert sent.hints == [1, 100]
     await watcher._tell_paced(quota(100), _quota)
     assert sent.hints == [1, 100]
+
+
+async def test_what_came_and_went_within_the_pace_is_a_hint_for_a_look_may_have_seen_it() -> None:
+    sent = Sent()
+    watcher = Watcher(None, sent)  # type: ignore[arg-type]
+    for used in (1, 2, 1):
+        await watcher._tell_paced(quota(used), _quota)
+    assert sent.hints == [1]
+    async with asyncio.timeout(30):
+        while len(sent.hints) < 2:
+            await asyncio.sleep(0.05)
+    assert sent.hints == [1, 1]
