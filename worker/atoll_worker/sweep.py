@@ -31,6 +31,7 @@ _LEAVING, _FAST, _SLOW, _PATIENCE = 0.7, 1.5, 5.0, 120.0
 """Seconds between hints. What comes up is waited for with a core that is busy bringing it up, and a look
 asks some fifty questions; a deletion is many short waits one after another.
 """
+_CONFIRM_SECONDS = 1.0
 _LEFT_OVER_SECONDS = 60.0
 
 
@@ -173,8 +174,10 @@ class Sweeper:
             return
         if old.state.at_rest != state.at_rest or old.state.generation != state.generation:
             old.since = now
-        if state.at_rest and not old.state.at_rest:
-            old.hinted = now
+        if state.at_rest:
+            # Whoever wrote it had read the world before, and a hint that came meanwhile met a writer at
+            # work and is gone. One more look sees what changed in between; it writes nothing otherwise.
+            old.hinted = now - self._settings.resync_seconds + _CONFIRM_SECONDS
         old.state = state
 
     async def _hints(self) -> None:

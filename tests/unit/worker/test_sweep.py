@@ -1,9 +1,11 @@
 """When the sweeper hints."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from atoll_worker.sweep import Known, State, due, state_of
+from atoll.settings import Settings
+from atoll_worker.sweep import Known, State, Sweeper, due, state_of
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -67,3 +69,15 @@ def test_one_that_cannot_be_read_is_hinted_at_until_its_status_says_so() -> None
     assert not state_of(item(**told, generation=2)).at_rest  # of an older wish
     assert due(known(**told, generation=2, hinted=0), 60, WALL, 300)
     assert not due(known(**told, hinted=0), 60, WALL, 300)
+
+
+async def test_what_was_written_is_looked_at_once_more_and_then_left_alone() -> None:
+    """A hint that meets a writer at work is dropped, and what the writer had read may be older."""
+    sweeper = Sweeper(None, None, Settings())  # type: ignore[arg-type]
+    for _ in range(2):
+        sweeper._learn("MODIFIED", item(ready=True))
+    known, now = sweeper._known["x"], asyncio.get_running_loop().time()
+    assert not due(known, now + 0.5, WALL, 300)
+    assert due(known, now + 1.5, WALL, 300)
+    known.hinted = now + 1.5
+    assert not due(known, now + 60, WALL, 300)
