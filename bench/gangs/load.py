@@ -127,7 +127,8 @@ class Load:
         if self._watching.done():
             await self._watching
         try:
-            await asyncio.wait_for(self._moved.wait(), self._settle)
+            async with asyncio.timeout(self._settle):
+                await self._moved.wait()
         except TimeoutError:
             return False
         return True

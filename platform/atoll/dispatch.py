@@ -120,8 +120,8 @@ class Dispatch:
                 return True
             loop = asyncio.get_running_loop()
             try:
-                work = loop.run_in_executor(self._roll_call, self._ping)
-                answered = await asyncio.wait_for(work, _PATIENCE_SECONDS)
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    answered = await loop.run_in_executor(self._roll_call, self._ping)
             except Exception as error:  # noqa: BLE001 - whatever ails the broker, nobody was asked
                 log.warning("queue.unreachable", error=type(error).__name__)
                 return None
@@ -134,9 +134,11 @@ class Dispatch:
         return bool(self._app.control.ping(timeout=_ROLL_CALL_SECONDS, limit=1))
 
     async def _within_patience(self, call: Any, *args: Any) -> bool:
-        work = asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+        loop = asyncio.get_running_loop()
         try:
-            await asyncio.wait_for(work, _PATIENCE_SECONDS)
+            # Not wait_for: before Python 3.12 it forgets a cancellation that comes with the answer.
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await loop.run_in_executor(self._threads, call, *args)
         except Exception as error:  # noqa: BLE001 - whatever ails the broker, a hint may be lost
             log.warning("queue.unreachable", error=type(error).__name__)
             return False

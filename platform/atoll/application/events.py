@@ -269,7 +269,8 @@ class VirtualClusterFeed:
         state first. UnavailableError when the feed could not read the state within 3 s.
         """
         try:
-            await asyncio.wait_for(self._synced.wait(), 3)
+            async with asyncio.timeout(3):
+                await self._synced.wait()
         except TimeoutError as error:
             raise UnavailableError("The Kubernetes API does not answer; try again soon") from error
         subscription = Subscription(audience, list(self._since(after)))

@@ -99,7 +99,8 @@ class QuotaKeeper:
     async def _looks(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._dirty.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._dirty.wait()
             await asyncio.sleep(_GATHER_SECONDS)
             self._dirty.clear()
             try:

@@ -215,9 +215,8 @@ class Operator:
         if pods:
             return 0.5
         try:
-            gone = await asyncio.wait_for(
-                rediscleanup.clean(self._site, cluster), timeout=_CLEANUP_SECONDS
-            )
+            async with asyncio.timeout(_CLEANUP_SECONDS):
+                gone = await rediscleanup.clean(self._site, cluster)
             log.info("%s: removed %d keys of %s", self._site.name, gone, key_of(cluster))
         except (OSError, TimeoutError, rediscleanup.CleanupError) as problem:
             await self._site.event(cluster, "RedisCleanupFailed", f"keys may remain: {problem}")
