@@ -89,6 +89,8 @@ class Known:
     state: State
     since: float
     hinted: float = field(default=-1e9)
+    version: str = ""
+    """resourceVersion of what was learnt last."""
 
 
 def pause(age: float, leaving: bool) -> float:
@@ -165,20 +167,21 @@ class Sweeper:
             return
         self._usage.learn(item)
         state, now = state_of(item), asyncio.get_running_loop().time()
+        version = item["metadata"].get("resourceVersion", "")
         old = self._known.get(name)
         if old is None:
             # One at rest that we meet for the first time is not due at once: after a restart of
             # the sweeper a thousand of them must not be looked at in one go.
             hinted = now - self._settings.resync_seconds * (hash(name) % 100) / 100
-            self._known[name] = Known(state, now, hinted if state.at_rest else -1e9)
+            self._known[name] = Known(state, now, hinted if state.at_rest else -1e9, version)
             return
         if old.state.at_rest != state.at_rest or old.state.generation != state.generation:
             old.since = now
-        if state.at_rest:
+        if state.at_rest and version != old.version:  # all are told anew when the watch was cut
             # Whoever wrote it had read the world before, and a hint that came meanwhile met a writer at
             # work and is gone. One more look sees what changed in between; it writes nothing otherwise.
             old.hinted = now - self._settings.resync_seconds + _CONFIRM_SECONDS
-        old.state = state
+        old.state, old.version = state, version
 
     async def _hints(self) -> None:
         while True:

@@ -74,10 +74,15 @@ def test_one_that_cannot_be_read_is_hinted_at_until_its_status_says_so() -> None
 async def test_what_was_written_is_looked_at_once_more_and_then_left_alone() -> None:
     """A hint that meets a writer at work is dropped, and what the writer had read may be older."""
     sweeper = Sweeper(None, None, Settings())  # type: ignore[arg-type]
-    for _ in range(2):
-        sweeper._learn("MODIFIED", item(ready=True))
+    for version in ("1", "2"):
+        stored = item(ready=True)
+        stored["metadata"]["resourceVersion"] = version
+        sweeper._learn("MODIFIED", stored)
     known, now = sweeper._known["x"], asyncio.get_running_loop().time()
     assert not due(known, now + 0.5, WALL, 300)
     assert due(known, now + 1.5, WALL, 300)
     known.hinted = now + 1.5
+    assert not due(known, now + 60, WALL, 300)
+    # A watch that was cut tells all anew: a thousand that nobody wrote must not be looked at in one go.
+    sweeper._learn("MODIFIED", stored)
     assert not due(known, now + 60, WALL, 300)
