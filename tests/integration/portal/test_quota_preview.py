@@ -4,7 +4,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from builders.timeline import status_at
 from integration.portal.conftest import Kube
-from integration.portal.test_accessibility import CONTRAST, STRUCTURE, TARGETS
+from integration.portal.test_accessibility import all_can_use
 
 PREVIEW = "Preview, change nothing"
 
@@ -84,8 +84,4 @@ def test_everybody_can_read_it_also_on_a_phone(page: Page, kube: Kube, science_r
         page.get_by_role("button", name=PREVIEW).click()
         expect(seen(page)).to_contain_text(verdict)
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
-        assert page.evaluate(STRUCTURE) == []
-        assert page.evaluate(TARGETS) == []
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # both are allowed words
-            assert page.evaluate(CONTRAST) == [], scheme
+        all_can_use(page)

@@ -72,3 +72,11 @@ async def mutating(inside_file: Path, kube: Kube) -> Kube:
     until(lambda: try_queue(kube).status_code == 201, "Ray workloads are put right", 30)
     until(lambda: ask(kube, group("default")).status_code == 201, "groups are put right", 30)
     return kube
+
+
+@pytest.fixture(scope="module")
+def host_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A host of one module's own: its policies hold for every namespace of a virtual cluster."""
+    server = run_api_server(tmp_path_factory.mktemp("host"))
+    yield next(server)
+    next(server, None)

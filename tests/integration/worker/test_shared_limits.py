@@ -2,7 +2,6 @@
 refused in words, and on the host, whatever was written inside.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from atoll.resources.virtual_clusters import RayClusterSpec
 from atoll.settings import Settings
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
-from conftest import run_api_server
 from e2e.kube import Kube, Object
 from waiting import until
 
@@ -188,13 +186,6 @@ def test_a_ray_cluster_is_refused_by_its_templates(mutating: Kube) -> None:
     }  # fmt: skip
     answer = asked(mutating, made, RAYS)
     assert answer.status_code == 201, answer.text
-
-
-@pytest.fixture(scope="module")
-def host_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    server = run_api_server(tmp_path_factory.mktemp("host"))
-    yield next(server)
-    next(server, None)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What a copied pod may be on the host: each way out of queue, node, priority and scheduler, tried."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,11 @@ from atoll.cluster.kinds import kind_of
 from atoll.domain.gangs import CLAIMS_LIMIT, claim_bytes, written_claims
 from atoll.domain.schedulers import SCHEDULERS
 from atoll.settings import Settings
-from conftest import run_api_server
 from e2e.kube import Kube, Object
 from waiting import until
 
 NAMESPACES = "/api/v1/namespaces"
 Change = Callable[[Object], Any]
-
-
-@pytest.fixture(scope="module")
-def host_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A host of its own: the policy holds for every namespace of a virtual cluster."""
-    server = run_api_server(tmp_path_factory.mktemp("host"))
-    yield next(server)
-    next(server, None)
 
 
 @pytest.fixture
