@@ -85,8 +85,10 @@ def _write(
     scheduler = adapter_of(profile)
     queue = scheduler.queue_spec(queue_name(spec.team), QueueShare(capability, capability), {})
     control_plane = vcluster_values(vc, profile)
-    # Tuning, not need: a person keeps the probes of the chart and of KubeRay.
+    # Tuning, not need: a person keeps probes, limits and arguments of the chart, and KubeRay's probes.
     del control_plane["controlPlane"]["statefulSet"]["probes"]
+    kubernetes = control_plane["controlPlane"]["distro"]["k8s"]
+    del kubernetes["resources"], kubernetes["controllerManager"]
     kuberay = kuberay_values(profile)
     kuberay.pop("env", None)
     for group in (ray["spec"]["headGroupSpec"], *ray["spec"]["workerGroupSpecs"]):

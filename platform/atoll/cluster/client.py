@@ -54,6 +54,9 @@ def _plain(found: Any) -> Object:
     return out
 
 
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
 def translate(error: Exception, what: str) -> AtollError:
     """Our error for what Kubernetes or the way to it answered about `what`."""
     if isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 404:
@@ -159,6 +162,25 @@ class Cluster:
             return found, listing.resourceVersion
         except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
             raise translate(error, f"list of {kind.plural}") from error
+
+    async def metadata(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
+        """Only the metadata of the objects of a kind with these labels, for those that are large."""
+        client: httpx2.AsyncClient = self._client._client._client
+        root = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
+        what = f"list of {kind.plural}"
+        try:
+            answer = await client.get(
+                f"{root}/namespaces/{namespace}/{kind.plural}",
+                params={
+                    "labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())
+                },
+                headers={"Accept": _METADATA_ONLY},
+            )
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+            raise translate(error, what) from error
+        if answer.is_error:
+            raise translate_answer(answer, what)
+        return [item["metadata"] for item in answer.json()["items"] or ()]
 
     async def watch(
         self,

@@ -133,8 +133,9 @@ def ray_cluster_manifest(
 ) -> dict[str, Any]:
     """A RayCluster that is gang-scheduled in the team's queue and survives the loss of its head.
 
-    `image` is a full reference (see `ray_image`), `scheduler` a name of `SCHEDULERS`. Requests equal
-    limits, so that the quota counts what is used; the head runs no tasks, so that no task dies with it.
+    `image` is a full reference (see `ray_image`), `scheduler` a name of `SCHEDULERS`. Limits of
+    memory and GPUs are the requests, so that the quota counts what is used; CPU has no limit, for it can be
+    taken back at any moment. The head runs no tasks, so that no task dies with it.
     """
     labels = {
         LABEL_MANAGED: FIELD_MANAGER,
@@ -199,11 +200,12 @@ def _workers(spec: RayClusterShape, image: str, labels: dict[str, str]) -> dict[
 
 
 def _container(name: str, image: str, resources: dict[str, str]) -> dict[str, Any]:
+    limits = {resource: amount for resource, amount in resources.items() if resource != "cpu"}
     return {
         "name": name,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "resources": {"requests": dict(resources), "limits": dict(resources)},
+        "resources": {"requests": dict(resources), "limits": limits},
     }
 
 

@@ -9,14 +9,16 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from atoll.cluster.client import Cluster
+from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import CONFIG_MAP, CRD, SECRET
 from atoll.errors import PermanentError
 from atoll.resources.profiles import Chart
+from atoll_worker.adapters import helm
 from atoll_worker.adapters.charts import archive, digest
 from atoll_worker.adapters.command import ExecCommand
 from atoll_worker.adapters.helm import HelmReleases, decode, encode
@@ -66,6 +68,28 @@ async def test_install_upgrade_find_and_uninstall(
         await releases.uninstall(cluster, api_server, "one", "default")
         await releases.uninstall(cluster, api_server, "one", "default")
         assert await cluster.find(CONFIG_MAP, "one", "default") is None
+
+
+async def test_the_record_of_a_release_is_read_once_and_anew_when_it_has_changed(
+    api_server: Path, chart: Path, releases: HelmReleases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record holds the whole chart, with KubeRay a megabyte, and is asked for at every look."""
+    decoded: list[str] = []
+
+    def counted(secret: Object) -> dict[str, Any]:
+        decoded.append(secret["metadata"]["name"])
+        return decode(secret)
+
+    async with Cluster.from_file(api_server) as cluster:
+        await releases.install(cluster, api_server, "kept", "default", chart, {"word": "a"})
+        monkeypatch.setattr(helm, "decode", counted)
+        first = await releases.find(cluster, "kept", "default")
+        assert await releases.find(cluster, "kept", "default") == first
+        assert len(decoded) == 1
+        await releases.install(cluster, api_server, "kept", "default", chart, {"word": "b"})
+        found = await releases.find(cluster, "kept", "default")
+        assert found
+        assert (found.revision, found.values_hash) == (2, releases.values_hash({"word": "b"}))
 
 
 async def test_what_a_dead_helm_left_pending_is_unlocked_and_finished(

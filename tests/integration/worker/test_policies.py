@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "another's taint": (
         _set("spec.tolerations", [{"key": "atoll.dev/virtual-cluster", "value": "y"}]),
         "tolerate"),
-    "no limits": (_set("spec.containers.0.resources", {}), "limits of cpu and memory"),
+    "no limits": (_set("spec.containers.0.resources", {}), "a limit of memory, and a request"),
     "the host's network": (_set("spec.hostNetwork", True), "hostNetwork"),
     "the host's files": (
         _set("spec.volumes", [{"name": "v", "hostPath": {"path": "/"}}]), "hostPath"),
@@ -121,6 +121,19 @@ def test_amounts_may_be_written_as_numbers(kube: Kube) -> None:
     _workers(5)(workload)
     refused = ask(kube, workload).json()["message"]
     assert "5.5 cpu" in refused
+
+
+def test_cpu_may_be_requested_without_a_limit_and_counts(kube: Kube) -> None:
+    workload = ray_cluster()
+    amounts = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+    _set("spec.containers.0.resources", amounts)(workload)
+    answer = ask(kube, workload)
+    assert answer.status_code == 201, answer.text
+    _workers(5)(workload)
+    assert "of cpu" in ask(kube, workload).json()["message"] or "cpu" in ask(kube, workload).text
+    del amounts["requests"]["cpu"]
+    _workers(1)(workload)
+    assert "request or a limit of cpu" in ask(kube, workload).json()["message"]
 
 
 @pytest.mark.parametrize("none", ["0", 0, "0m", "0.0"])

@@ -48,7 +48,7 @@ def test_the_head_runs_no_tasks_and_opens_its_three_ports() -> None:
     (container,) = head["template"]["spec"]["containers"]
     assert container["resources"] == {
         "requests": {"cpu": "250m", "memory": "1Gi"},
-        "limits": {"cpu": "250m", "memory": "1Gi"},
+        "limits": {"memory": "1Gi"},  # a head held to a quarter of a core starts for a minute
     }
     assert container["imagePullPolicy"] == "IfNotPresent"
     assert [(p["name"], p["containerPort"]) for p in container["ports"]] == [
@@ -71,7 +71,7 @@ def test_gpus_are_asked_for_only_when_wanted() -> None:
     def limits(gpus: int) -> dict[str, str]:
         group = manifest(worker_gpus=gpus)["spec"]["workerGroupSpecs"][0]
         resources = group["template"]["spec"]["containers"][0]["resources"]
-        assert resources["requests"] == resources["limits"]
+        assert {k: v for k, v in resources["requests"].items() if k != "cpu"} == resources["limits"]
         found: dict[str, str] = resources["limits"]
         return found
 

@@ -16,6 +16,7 @@ from atoll.errors import (
     TemporaryError,
     UnavailableError,
 )
+from atoll_worker.reconcile import engine
 from atoll_worker.reconcile.engine import Engine, failure
 from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Remove, Wait
 from atoll_worker.reconcile.scope import Scope
@@ -105,6 +106,68 @@ async def test_independent_steps_run_side_by_side() -> None:
     assert seen == ["A", "B"]  # B was looked at while A still hung
     gate.set()
     await task
+
+
+class Opens(Step):
+    """Waits at its first look, is done at the next; `gone_on` is set when its dependant has its turn."""
+
+    name = title = condition = "A"
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    async def observe(self, scope: Scope) -> int:
+        self.looks += 1
+        return self.looks
+
+    def plan(self, scope: Scope, seen: int) -> list[Change]:
+        return []
+
+    def judge(self, scope: Scope, seen: int) -> Outcome:
+        return Done() if seen > 1 else Wait("Starting", "")
+
+
+async def test_what_waits_is_looked_at_again_while_another_is_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "AGAIN_SECONDS", 0)
+    gone_on, opens = asyncio.Event(), Opens()
+
+    class Dependant(Step):
+        name = title = condition = "B"
+        needs = ("A",)
+
+        async def observe(self, scope: Scope) -> None:
+            gone_on.set()
+
+        def plan(self, scope: Scope, seen: None) -> list[Change]:
+            return []
+
+        def judge(self, scope: Scope, seen: None) -> Outcome:
+            return Done()
+
+    long = make("C", gate=gone_on)  # a helm install that ends only after B has had its turn
+    async with asyncio.timeout(10):
+        got = await run(opens, Dependant(), long)
+    assert all(isinstance(outcome, Done) for outcome in got.values())
+    assert opens.looks == 2
+
+
+@pytest.mark.parametrize("dry", [True, False])
+async def test_what_waits_is_looked_at_once_when_nobody_is_at_work_or_nothing_is_written(
+    dry: bool,
+) -> None:
+    opens, gate = Opens(), asyncio.Event()
+    long = make("C", gate=gate)
+    pass_ = asyncio.create_task(
+        Engine([opens, long] if dry else [opens]).run(cast(Scope, FakeScope(dry)))
+    )
+    await asyncio.sleep(0.01)
+    gate.set()
+    async with asyncio.timeout(10):
+        result = await pass_
+    assert isinstance(result.runs[0].outcome, Wait)
+    assert opens.looks == 1
 
 
 async def test_a_step_after_another_has_its_turn_later_even_when_that_one_waits() -> None:

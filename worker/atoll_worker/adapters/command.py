@@ -53,6 +53,13 @@ class ExecCommand(Command):  # type: ignore[misc]
         """The version pyhelm3 asks for in its constructor, without its shell."""
         return semver.VersionInfo.parse(helm_version(self._executable))
 
+    async def install_or_upgrade(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """As pyhelm3's, without what was installed: it would parse all of that, seconds of a core that
+        block every other look, and we read releases from their records.
+        """
+        status: dict[str, Any] = await super().install_or_upgrade(*args, **options)
+        return {**status, "manifest": "", "hooks": []}
+
     async def run(self, command: list[Any], input: bytes | None = None) -> bytes:  # noqa: A002
         """Run one helm command; raises pyhelm3's errors and the two of this module."""
         argv = [self._executable, *(str(part) for part in command)]

@@ -18,19 +18,43 @@ from atoll.errors import NotFoundError, PermanentError
 SERVED_SECONDS = 30.0
 _PLACE = re.compile(r"[^/]+/(charts/[^/]+/)*crds/.+\.ya?ml")
 _SEPARATOR = re.compile(rb"^---[ \t]*$", re.MULTILINE)
+_AFTER_VERSIONS = re.compile(rb"^(?! {2}- | {3}|[ ]*$)", re.MULTILINE)
+_VERSION = re.compile(rb"^  - (?:.*\n?)(?:^(?!  - ).*\n?)*", re.MULTILINE)
+_DEPRECATED = re.compile(rb"^(?:  - |    )deprecated: true$", re.MULTILINE)
+_NOT_STORED = re.compile(rb"^(?:  - |    )storage: false$", re.MULTILINE)
 _NAME = re.compile(rb"^metadata:\n(?:[ #].*\n)*?  name: *[\"']?([a-z0-9.-]+)", re.MULTILINE)
 
 
 def definitions(archive: Path) -> dict[str, bytes]:
-    """Name -> YAML document, of every CustomResourceDefinition in the `crds/` of a chart's archive."""
+    """Name -> YAML document, of every CustomResourceDefinition in the `crds/` of a chart's archive.
+
+    Versions that their maker calls deprecated are left out (`_current`).
+    """
     found: dict[str, bytes] = {}
     with tarfile.open(archive) as chart:
         for member in chart:
             source = chart.extractfile(member) if _PLACE.fullmatch(member.name) else None
             for document in _SEPARATOR.split(source.read()) if source else []:
                 if b"kind:" in document:
-                    found[_name(document, archive.name, member.name)] = document
+                    found[_name(document, archive.name, member.name)] = _current(document)
     return found
+
+
+def _current(document: bytes) -> bytes:
+    """Without the versions that are deprecated and not stored.
+
+    Each version is a schema of its own, which the API server compiles, publishes and keeps in memory:
+    KubeRay's v1alpha1 doubles what its definitions cost. Text, as `controller-gen` and helm write it; of
+    another form nothing is left out.
+    """
+    head, found, rest = document.partition(b"\n  versions:\n")
+    end = _AFTER_VERSIONS.search(rest)
+    last = end.start() if end else len(rest)
+    versions = _VERSION.findall(rest[:last])
+    kept = [one for one in versions if not (_DEPRECATED.search(one) and _NOT_STORED.search(one))]
+    if b"".join(versions) != rest[:last] or not kept:
+        return document
+    return head + found + b"".join(kept) + rest[last:]
 
 
 def _name(document: bytes, archive: str, file: str) -> str:

@@ -51,6 +51,25 @@ def encode(record: Mapping[str, Any]) -> str:
     return base64.b64encode(base64.b64encode(packed)).decode()
 
 
+def read(release: str, secret: Object) -> Release:
+    """What we ask of a release, from the Secret of its record."""
+    record = decode(secret)
+    config = record.get("config") or {}
+    return Release(
+        name=release,
+        revision=int(record["version"]),
+        status=str(record["info"]["status"]),
+        chart_version=str(record["chart"]["metadata"]["version"]),
+        values_hash=canonical_hash(config),
+        fence=int(config.get("fence") or 0),
+    )
+
+
+_READ: dict[tuple[str, str], Release] = {}
+"""Releases by uid and resourceVersion of their record; a virtual cluster has five."""
+_MOST_READ = 10_000
+
+
 class HelmReleases:
     """The port `Releases` by pyhelm3 and the helm executable."""
 
@@ -62,24 +81,30 @@ class HelmReleases:
         return canonical_hash(values)
 
     async def find(self, cluster: Cluster, release: str, namespace: str) -> Release | None:
-        """See `Releases`."""
-        secret = await self._newest(cluster, release, namespace)
-        if secret is None:
+        """See `Releases`. A record holds the whole chart, so the same one is read once."""
+        newest = await self._newest(cluster, release, namespace)
+        if newest is None:
             return None
-        record = decode(secret)
-        config = record.get("config") or {}
-        return Release(
-            name=release,
-            revision=int(record["version"]),
-            status=str(record["info"]["status"]),
-            chart_version=str(record["chart"]["metadata"]["version"]),
-            values_hash=canonical_hash(config),
-            fence=int(config.get("fence") or 0),
-        )
+        key = (newest["uid"], newest["resourceVersion"])
+        if key not in _READ:
+            secret = await cluster.find(SECRET, newest["name"], namespace)
+            if secret is None:  # helm tidies its history up
+                return await self.find(cluster, release, namespace)
+            if len(_READ) >= _MOST_READ:
+                _READ.clear()
+            key = (secret["metadata"]["uid"], secret["metadata"]["resourceVersion"])
+            _READ[key] = found = read(release, secret)
+            return found
+        return _READ[key]
 
     async def _newest(self, cluster: Cluster, release: str, namespace: str) -> Object | None:
-        found = await cluster.items(SECRET, namespace, {"owner": "helm", "name": release})
-        return max(found, key=lambda s: int(s["metadata"]["labels"]["version"]), default=None)
+        """The metadata of the Secret with the newest revision."""
+        found = await cluster.metadata(SECRET, namespace, {"owner": "helm", "name": release})
+        return max(found, key=lambda meta: int(meta["labels"]["version"]), default=None)
+
+    async def _newest_secret(self, cluster: Cluster, release: str, namespace: str) -> Object | None:
+        newest = await self._newest(cluster, release, namespace)
+        return await cluster.find(SECRET, newest["name"], namespace) if newest else None
 
     async def unlock(self, cluster: Cluster, release: str, namespace: str) -> None:
         """Mark a pending revision failed, so that the next upgrade goes on from it.
@@ -87,7 +112,7 @@ class HelmReleases:
         Safe only for the holder of the lease: no other helm can be at this release, and one of ours
         that died was killed with its worker. The release is never uninstalled for it.
         """
-        secret = await self._newest(cluster, release, namespace)
+        secret = await self._newest_secret(cluster, release, namespace)
         if secret is None:
             return
         record = decode(secret)

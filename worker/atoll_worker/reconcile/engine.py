@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -28,6 +28,7 @@ from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
 log = structlog.get_logger()
+AGAIN_SECONDS = 0.5
 
 
 @dataclass
@@ -102,6 +103,60 @@ def failure(error: Exception) -> Failed | Wait:
             )
 
 
+class Pass:
+    """One time through the steps.
+
+    What waits is looked at again while others of the same pass are at work: a chart that takes ten seconds
+    to install holds up what needs it, and nothing else.
+    """
+
+    def __init__(self, steps: Sequence[Step], scope: Scope) -> None:
+        loop = asyncio.get_running_loop()
+        self._steps, self._scope = steps, scope
+        self._turns: dict[str, asyncio.Future[None]] = {
+            step.condition: loop.create_future() for step in steps
+        }
+        """Done when a step has had its first look."""
+        self._answers: dict[str, asyncio.Future[StepRun]] = {
+            step.condition: loop.create_future() for step in steps
+        }
+        self._at_work = len(self._steps)
+        """Steps that neither wait for others nor have had their first look."""
+
+    async def run(self) -> list[StepRun]:
+        """Every step's run, in the order of the list."""
+        async with asyncio.TaskGroup() as group:
+            for step in self._steps:
+                group.create_task(self._one(step))
+        return [self._answers[step.condition].result() for step in self._steps]
+
+    async def _one(self, step: Step) -> None:
+        self._at_work -= 1
+        for earlier in step.after:
+            if earlier in self._turns:
+                await self._turns[earlier]
+        unmet = await self._unmet(step)
+        self._at_work += 1
+        run = _blocked(step, unmet) if unmet else await run_step(step, self._scope)
+        self._at_work -= 1
+        self._turns[step.condition].set_result(None)
+        while self._at_work and self._may_change(run):
+            await asyncio.sleep(AGAIN_SECONDS)
+            again = await run_step(step, self._scope)
+            run = replace(again, changes=run.changes + again.changes, began=run.began)
+        self._answers[step.condition].set_result(run)
+
+    def _may_change(self, run: StepRun) -> bool:
+        return isinstance(run.outcome, Wait) and not run.blocked and not self._scope.dry
+
+    async def _unmet(self, step: Step) -> str | None:
+        """The first need that is not met; steps that virtual clusters of this mode do not have are."""
+        for need in step.needs:
+            if need in self._answers and not isinstance((await self._answers[need]).outcome, Done):
+                return need
+        return None
+
+
 class Engine:
     """The steps of a virtual cluster, in order of need."""
 
@@ -110,29 +165,8 @@ class Engine:
 
     async def run(self, scope: Scope) -> PassResult:
         """One pass. With `scope.dry` nothing is written; `changes` then counts what would be."""
-        loop = asyncio.get_running_loop()
         steps = [step for step in self.steps if step.applies(scope)]
-        answers: dict[str, asyncio.Future[StepRun]] = {
-            step.condition: loop.create_future() for step in steps
-        }
-        elsewhere = {step.condition for step in self.steps} - answers.keys()
-
-        async def one(step: Step) -> None:
-            for earlier in set(step.after) - elsewhere:
-                await answers[earlier]
-            unmet = [
-                need
-                for need in step.needs
-                if need not in elsewhere and not isinstance((await answers[need]).outcome, Done)
-            ]
-            answers[step.condition].set_result(
-                _blocked(step, unmet[0]) if unmet else await run_step(step, scope)
-            )
-
-        async with asyncio.TaskGroup() as group:
-            for step in steps:
-                group.create_task(one(step))
-        return PassResult([answers[step.condition].result() for step in steps])
+        return PassResult(await Pass(steps, scope).run())
 
     async def remove(self, scope: Scope) -> PassResult:
         """One pass of deletion: the mirror image, stopping at the first step that is not proven gone."""

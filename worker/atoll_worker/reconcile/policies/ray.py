@@ -163,15 +163,16 @@ def _placement_rules(enforced: Enforced) -> Iterator[Rule]:
 
 
 def _pod_rules() -> Iterator[Rule]:
-    limits = "c.?resources.?limits"
-    lacking = f"!({limits}[?'cpu'].hasValue() && {limits}[?'memory'].hasValue())"
+    limits, requests = "c.?resources.?limits", "c.?resources.?requests"
+    cpu = f"({limits}[?'cpu'].hasValue() || {requests}[?'cpu'].hasValue())"
+    lacking = f"!({cpu} && {limits}[?'memory'].hasValue())"
     yield Rule(
         f"variables.pods.all(p, p.spec.containers.all(c, !({lacking})))",
-        "Give every container of the pod templates limits of cpu and memory. Requests are taken "
-        "from them where there are none.",
+        "Give every container of the pod templates a limit of memory, and a request or a limit of "
+        "cpu. Requests are taken from limits where there are none.",
         told=f"""
-        'Give these containers limits of cpu and memory (requests are taken from them where there '
-        + 'are none): ' + variables.pods.map(p,
+        'Give these containers a limit of memory, and a request or a limit of cpu (requests are '
+        + 'taken from limits where there are none): ' + variables.pods.map(p,
             p.spec.containers.filter(c, {lacking}).map(c, c.name).join(', '))
             .filter(names, names != '').join(', ')
         """,

@@ -50,7 +50,7 @@ class Volcano:
             basic["image_registry"] = profile.spec.registry
         small = {
             "requests": {"cpu": "50m", "memory": "64Mi"},
-            "limits": {"cpu": "500m", "memory": "512Mi"},
+            "limits": {"memory": "512Mi"},
         }
         return {
             "basic": basic,
