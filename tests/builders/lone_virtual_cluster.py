@@ -1,7 +1,7 @@
 """One virtual cluster on a bare API server, of a team that does not exist, and a worker's look at it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from atoll.settings import Settings
 from atoll_worker.adapters.helm import HelmReleases
 from atoll_worker.adapters.redis_store import RedisStores
 from atoll_worker.reconcile.runner import Runner
+from atoll_worker.reconcile.step import Step
 from atoll_worker.reconcile.steps import all_steps
 
 
@@ -38,11 +39,18 @@ def system_of(name: str) -> str:
     return f"{name}-system"
 
 
-async def look(host: Cluster, name: str, version: str = __version__, **settings: Any) -> str:
-    """What a worker of that version makes of it, in one word."""
+async def look(
+    host: Cluster,
+    name: str,
+    version: str = __version__,
+    steps: Sequence[Step] | None = None,
+    **settings: Any,
+) -> str:
+    """What a worker of that version, with these steps or all, makes of it, in one word."""
     given = Settings(namespace=system_of(name), **settings)
     helm = HelmReleases("helm", None)
-    return await Runner(host, given, helm, RedisStores(), all_steps(), version).look(name)
+    steps = all_steps() if steps is None else steps
+    return await Runner(host, given, helm, RedisStores(), steps, version).look(name)
 
 
 async def _remove(cluster: Cluster, name: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx2
 from lightkube import AsyncClient
@@ -165,21 +166,10 @@ class Cluster:
 
     async def metadata(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
         """Only the metadata of the objects of a kind with these labels, for those that are large."""
-        client: httpx2.AsyncClient = self._client._client._client
         root = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
-        what = f"list of {kind.plural}"
-        try:
-            answer = await client.get(
-                f"{root}/namespaces/{namespace}/{kind.plural}",
-                params={
-                    "labelSelector": ",".join(f"{key}={value}" for key, value in labels.items())
-                },
-                headers={"Accept": _METADATA_ONLY},
-            )
-        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
-            raise translate(error, what) from error
-        if answer.is_error:
-            raise translate_answer(answer, what)
+        wanted = quote(",".join(f"{key}={value}" for key, value in labels.items()))
+        path = f"{root}/namespaces/{namespace}/{kind.plural}?labelSelector={wanted}"
+        answer = await self.request("GET", path, accept=_METADATA_ONLY)
         return [item["metadata"] for item in answer.json()["items"] or ()]
 
     async def watch(

@@ -148,6 +148,7 @@ REASONS: dict[str, str] = {
     "RedisMayEvict": "The external Redis drops keys when it is full",
     "RedisUsersForbidden": "The external Redis does not let the platform manage users",
     "StoreChanged": "Its profile keeps the state of Ray heads elsewhere than it runs",
+    "AtWork": "At work",
     "HelmBusy": "Another helm is at it; will be tried again",
     "HelmFailed": "Helm failed; will be tried again",
     "TeamMissing": "The team does not exist",

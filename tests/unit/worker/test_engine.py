@@ -109,12 +109,13 @@ async def test_independent_steps_run_side_by_side() -> None:
 
 
 class Opens(Step):
-    """Waits at its first look, is done at the next; `gone_on` is set when its dependant has its turn."""
+    """Waits at its first look; the next comes to `then`."""
 
     name = title = condition = "A"
+    again = True
 
-    def __init__(self) -> None:
-        self.looks = 0
+    def __init__(self, then: Outcome | None = None) -> None:
+        self.looks, self._then = 0, then or Done()
 
     async def observe(self, scope: Scope) -> int:
         self.looks += 1
@@ -124,7 +125,7 @@ class Opens(Step):
         return []
 
     def judge(self, scope: Scope, seen: int) -> Outcome:
-        return Done() if seen > 1 else Wait("Starting", "")
+        return self._then if seen > 1 else Wait("Starting", "")
 
 
 async def test_what_waits_is_looked_at_again_while_another_is_at_work(
@@ -153,21 +154,37 @@ async def test_what_waits_is_looked_at_again_while_another_is_at_work(
     assert opens.looks == 2
 
 
-@pytest.mark.parametrize("dry", [True, False])
-async def test_what_waits_is_looked_at_once_when_nobody_is_at_work_or_nothing_is_written(
-    dry: bool,
-) -> None:
+@pytest.mark.parametrize("why", ["nobody else is at work", "dry", "not its way"])
+async def test_else_what_waits_is_looked_at_once(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "AGAIN_SECONDS", 0)
     opens, gate = Opens(), asyncio.Event()
-    long = make("C", gate=gate)
-    pass_ = asyncio.create_task(
-        Engine([opens, long] if dry else [opens]).run(cast(Scope, FakeScope(dry)))
-    )
-    await asyncio.sleep(0.01)
+    type(opens).again = why != "not its way"
+    steps = [opens] if why.startswith("nobody") else [opens, make("C", gate=gate)]
+    looking = asyncio.create_task(Engine(steps).run(cast(Scope, FakeScope(why == "dry"))))
+    await asyncio.sleep(0.05)
     gate.set()
     async with asyncio.timeout(10):
-        result = await pass_
+        result = await looking
+    type(opens).again = True
     assert isinstance(result.runs[0].outcome, Wait)
     assert opens.looks == 1
+
+
+async def test_a_failure_of_a_second_look_is_left_to_the_next_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "AGAIN_SECONDS", 0)
+    opens, gate = Opens(Failed("ApiUnavailable", "busy")), asyncio.Event()
+    looking = asyncio.create_task(
+        Engine([opens, make("C", gate=gate)]).run(cast(Scope, FakeScope()))
+    )
+    async with asyncio.timeout(10):
+        while opens.looks < 2:
+            await asyncio.sleep(0)
+        gate.set()
+        result = await looking
+    assert result.runs[0].outcome == Wait("Starting", "")
+    assert not result.failed  # else the next pass would have to wait
 
 
 async def test_a_step_after_another_has_its_turn_later_even_when_that_one_waits() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll_worker.reconcile.engine import PassResult, StepRun
 from atoll_worker.reconcile.outcome import Done, Failed, Outcome, Wait
-from atoll_worker.reconcile.status import LONGEST_DELAY, differs, next_status
+from atoll_worker.reconcile.status import LONGEST_DELAY, differs, known_run, next_status
 from atoll_worker.reconcile.step import Step
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -132,3 +132,14 @@ def test_when_to_try_again_is_not_worth_a_write_and_a_message_is() -> None:
     assert not differs(vc.status, same.status)
     other = after(vc, result(Done(), Failed("HelmFailed", "y")))
     assert differs(vc.status, other.status)
+
+
+def test_what_the_status_says_of_a_step_comes_back_as_it_was() -> None:
+    vc = after(cluster(), result(Done("There"), Wait("Starting", "0 of 1"), blocked=True))
+    first, second = known_run(vc, A()), known_run(vc, B())
+    assert first
+    assert second
+    assert first.outcome == Done("There")
+    assert (second.outcome, second.blocked) == (Wait("Starting", "0 of 1"), True)
+    assert known_run(cluster(), A()) is None
+    assert not differs(vc.status, next_status(vc, PassResult([first, second]), NOW))

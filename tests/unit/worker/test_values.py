@@ -55,21 +55,13 @@ def test_dedicated_mode_schedules_inside_over_its_own_nodes_only() -> None:
     assert shared["sync"]["fromHost"]["nodes"]["enabled"] is False
 
 
-def test_nothing_that_starts_is_held_to_a_part_of_a_core() -> None:
+def test_what_a_start_waits_for_is_not_held_to_a_part_of_a_core() -> None:
     kubernetes = vcluster_values(cluster(), profile())["controlPlane"]["distro"]["k8s"]
     assert (
         kubernetes["resources"]["limits"]["cpu"] == "1"
     )  # of the chart: 100m, which is six seconds
     assert "cpu" not in kuberay_values(profile())["resources"]["limits"]
     assert "cpu" not in Volcano().values(profile())["custom"]["scheduler_resources"]["limits"]
-
-
-def test_a_tenants_arguments_of_a_program_come_before_ours() -> None:
-    part = {"controllerManager": {"extraArgs": ["--v=4", "--kube-api-qps=1"]}}
-    values = vcluster_values(cluster(values={"controlPlane": {"distro": {"k8s": part}}}), profile())
-    arguments = values["controlPlane"]["distro"]["k8s"]["controllerManager"]["extraArgs"]
-    assert arguments[:2] == ["--v=4", "--kube-api-qps=1"]
-    assert arguments.index("--kube-api-qps=100") > 1
 
 
 def test_extra_values_add_and_never_override_ours() -> None:

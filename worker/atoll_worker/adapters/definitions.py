@@ -21,6 +21,8 @@ _SEPARATOR = re.compile(rb"^---[ \t]*$", re.MULTILINE)
 _AFTER_VERSIONS = re.compile(rb"^(?! {2}- | {3}|[ ]*$)", re.MULTILINE)
 _VERSION = re.compile(rb"^  - (?:.*\n?)(?:^(?!  - ).*\n?)*", re.MULTILINE)
 _DEPRECATED = re.compile(rb"^(?:  - |    )deprecated: true$", re.MULTILINE)
+_STORED_ONLY = ".ray.io"
+"""Definitions of this group: their operator works with the version that is stored, and with no other."""
 _NOT_STORED = re.compile(rb"^(?:  - |    )storage: false$", re.MULTILINE)
 _NAME = re.compile(rb"^metadata:\n(?:[ #].*\n)*?  name: *[\"']?([a-z0-9.-]+)", re.MULTILINE)
 
@@ -28,7 +30,7 @@ _NAME = re.compile(rb"^metadata:\n(?:[ #].*\n)*?  name: *[\"']?([a-z0-9.-]+)", r
 def definitions(archive: Path) -> dict[str, bytes]:
     """Name -> YAML document, of every CustomResourceDefinition in the `crds/` of a chart's archive.
 
-    Versions that their maker calls deprecated are left out (`_current`).
+    Of KubeRay's, versions that their maker calls deprecated are left out (`_current`).
     """
     found: dict[str, bytes] = {}
     with tarfile.open(archive) as chart:
@@ -36,7 +38,8 @@ def definitions(archive: Path) -> dict[str, bytes]:
             source = chart.extractfile(member) if _PLACE.fullmatch(member.name) else None
             for document in _SEPARATOR.split(source.read()) if source else []:
                 if b"kind:" in document:
-                    found[_name(document, archive.name, member.name)] = _current(document)
+                    name = _name(document, archive.name, member.name)
+                    found[name] = _current(document) if name.endswith(_STORED_ONLY) else document
     return found
 
 

@@ -65,9 +65,17 @@ def read(release: str, secret: Object) -> Release:
     )
 
 
-_READ: dict[tuple[str, str], Release] = {}
-"""Releases by uid and resourceVersion of their record; a virtual cluster has five."""
+_READ: dict[tuple[str, ...], Release] = {}
+"""Releases by `_key` of their record; a virtual cluster has five."""
 _MOST_READ = 10_000
+
+
+def _key(meta: Object) -> tuple[str, ...]:
+    """Of one state of a record. Versions come again after a restore from a backup; with the status
+    and the revision beside them they mean the same.
+    """
+    labels = meta["labels"]
+    return meta["uid"], meta["resourceVersion"], labels["version"], labels["status"]
 
 
 class HelmReleases:
@@ -85,17 +93,19 @@ class HelmReleases:
         newest = await self._newest(cluster, release, namespace)
         if newest is None:
             return None
-        key = (newest["uid"], newest["resourceVersion"])
-        if key not in _READ:
-            secret = await cluster.find(SECRET, newest["name"], namespace)
-            if secret is None:  # helm tidies its history up
-                return await self.find(cluster, release, namespace)
-            if len(_READ) >= _MOST_READ:
-                _READ.clear()
-            key = (secret["metadata"]["uid"], secret["metadata"]["resourceVersion"])
-            _READ[key] = found = read(release, secret)
-            return found
-        return _READ[key]
+        known = _READ.get(_key(newest))
+        if known:
+            return known
+        secret = await cluster.find(SECRET, newest["name"], namespace)
+        if secret is None:
+            raise TemporaryError(
+                f"The newest record of release {release} went while it was read; it is looked for again",
+                reason="HelmBusy", delay=0.5,
+            )  # fmt: skip
+        if len(_READ) >= _MOST_READ:
+            _READ.clear()
+        _READ[_key(secret["metadata"])] = found = read(release, secret)
+        return found
 
     async def _newest(self, cluster: Cluster, release: str, namespace: str) -> Object | None:
         """The metadata of the Secret with the newest revision."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from atoll_worker.reconcile.step import Step
 
 log = structlog.get_logger()
 AGAIN_SECONDS = 0.5
+AT_WORK = "AtWork"
 
 
 @dataclass
@@ -106,8 +107,8 @@ def failure(error: Exception) -> Failed | Wait:
 class Pass:
     """One time through the steps.
 
-    What waits is looked at again while others of the same pass are at work: a chart that takes ten seconds
-    to install holds up what needs it, and nothing else.
+    A step with `again` that waits is looked at again while others have their first look: its chart is
+    there, its pods start, and what needs them need not wait for the longest install of this pass.
     """
 
     def __init__(self, steps: Sequence[Step], scope: Scope) -> None:
@@ -122,13 +123,15 @@ class Pass:
         }
         self._at_work = len(self._steps)
         """Steps that neither wait for others nor have had their first look."""
+        self._begun: dict[str, str] = {}
+        self._seen: dict[str, StepRun] = {}
 
-    async def run(self) -> list[StepRun]:
-        """Every step's run, in the order of the list."""
+    async def run(self) -> PassResult:
+        """All steps, each in its turn."""
         async with asyncio.TaskGroup() as group:
             for step in self._steps:
                 group.create_task(self._one(step))
-        return [self._answers[step.condition].result() for step in self._steps]
+        return PassResult([self._answers[step.condition].result() for step in self._steps])
 
     async def _one(self, step: Step) -> None:
         self._at_work -= 1
@@ -137,17 +140,38 @@ class Pass:
                 await self._turns[earlier]
         unmet = await self._unmet(step)
         self._at_work += 1
+        self._begun[step.condition] = now_text()
         run = _blocked(step, unmet) if unmet else await run_step(step, self._scope)
         self._at_work -= 1
+        self._seen[step.condition] = run
         self._turns[step.condition].set_result(None)
-        while self._at_work and self._may_change(run):
-            await asyncio.sleep(AGAIN_SECONDS)
-            again = await run_step(step, self._scope)
-            run = replace(again, changes=run.changes + again.changes, began=run.began)
+        if step.again and not (run.blocked or self._scope.dry):
+            run = self._seen[step.condition] = await self._again(run)
         self._answers[step.condition].set_result(run)
 
-    def _may_change(self, run: StepRun) -> bool:
-        return isinstance(run.outcome, Wait) and not run.blocked and not self._scope.dry
+    def so_far(self, known: Callable[[Step], StepRun | None]) -> PassResult:
+        """What it has come to before it is over. `known`: what is known of a step that has not begun."""
+        return PassResult([self._so_far(step, known) for step in self._steps])
+
+    def _so_far(self, step: Step, known: Callable[[Step], StepRun | None]) -> StepRun:
+        if run := self._seen.get(step.condition):
+            return run
+        before = known(step)
+        if before and isinstance(before.outcome, Done):
+            return before
+        if begun := self._begun.get(step.condition):
+            return StepRun(step, Wait(AT_WORK, "At work"), began=begun)
+        return before or _blocked(step, next(iter(step.needs), step.condition))
+
+    async def _again(self, run: StepRun) -> StepRun:
+        """What it comes to while others are at work. A failure is left to the next pass, which it delays."""
+        while self._at_work and isinstance(run.outcome, Wait):
+            await asyncio.sleep(AGAIN_SECONDS)
+            later = await run_step(run.step, self._scope)
+            if isinstance(later.outcome, Failed):
+                break
+            run = replace(later, changes=run.changes + later.changes, began=run.began)
+        return run
 
     async def _unmet(self, step: Step) -> str | None:
         """The first need that is not met; steps that virtual clusters of this mode do not have are."""
@@ -163,10 +187,13 @@ class Engine:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = tuple(steps)
 
+    def one_pass(self, scope: Scope) -> Pass:
+        """One pass, to be run. With `scope.dry` nothing is written; `changes` then counts what would be."""
+        return Pass([step for step in self.steps if step.applies(scope)], scope)
+
     async def run(self, scope: Scope) -> PassResult:
-        """One pass. With `scope.dry` nothing is written; `changes` then counts what would be."""
-        steps = [step for step in self.steps if step.applies(scope)]
-        return PassResult(await Pass(steps, scope).run())
+        """One pass, run."""
+        return await self.one_pass(scope).run()
 
     async def remove(self, scope: Scope) -> PassResult:
         """One pass of deletion: the mirror image, stopping at the first step that is not proven gone."""

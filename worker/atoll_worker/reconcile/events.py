@@ -7,6 +7,7 @@ from atoll.cluster.client import Cluster
 from atoll.errors import AtollError
 from atoll.resources.meta import API_VERSION, Metadata, now_text
 from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterStatus
+from atoll_worker.reconcile.engine import AT_WORK
 
 NAMESPACE = "default"
 """Where Kubernetes keeps events of cluster-scoped objects."""
@@ -19,7 +20,8 @@ def transitions(vc: VirtualCluster, new: VirtualClusterStatus) -> list[tuple[str
     for condition in new.conditions:
         if old.get(condition.type) == (condition.status, condition.reason):
             continue
-        if condition.status == "Unknown" or condition.reason.startswith("WaitingFor"):
+        passing = condition.reason == AT_WORK or condition.reason.startswith("WaitingFor")
+        if condition.status == "Unknown" or passing:
             continue
         failed = any(s.state == "failed" and s.reason == condition.reason for s in new.steps)
         kind = "Warning" if failed else "Normal"

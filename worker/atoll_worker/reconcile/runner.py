@@ -1,5 +1,7 @@
 """One look at one virtual cluster: dry first, and only when something is to do, as its writer."""
 
+import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Sequence
@@ -20,12 +22,12 @@ from atoll.cluster.leases import (
     holder,
 )
 from atoll.domain.names import FINALIZER, lease_name
-from atoll.errors import NotFoundError, StaleWriteError
+from atoll.errors import AtollError, NotFoundError, StaleWriteError
 from atoll.resources.faults import first_of
 from atoll.resources.meta import Metadata, Resource, now_text
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
-from atoll.resources.virtual_clusters import VirtualCluster
+from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterStatus
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics as metrics
 from atoll_worker.reconcile import unreadable
@@ -33,10 +35,12 @@ from atoll_worker.reconcile.engine import Engine, PassResult
 from atoll_worker.reconcile.events import write_events, write_warning
 from atoll_worker.reconcile.ports import Releases, Stores
 from atoll_worker.reconcile.scope import Scope
-from atoll_worker.reconcile.status import differs, next_status
+from atoll_worker.reconcile.status import differs, next_status, status_so_far
 from atoll_worker.reconcile.step import Step
 
 log = structlog.get_logger()
+_TELL_SECONDS = 1.0
+"""How often the status is told while a pass is at work, when it says something new."""
 R = TypeVar("R", bound=Resource)
 
 
@@ -161,10 +165,21 @@ class Runner:
             if FINALIZER not in vc.metadata.finalizers:
                 vc = await self._mark(vc)
             async with await self._scope(vc, lease.fence, dry=False) as scope:
-                result = await self._engine.run(scope)
+                vc, result = await self._work(vc, scope)
                 await self._write_status(vc, result, lease.fence)
         log.info("look.done", word=_word(result), changes=result.changes)
         return _word(result)
+
+    async def _work(self, vc: VirtualCluster, scope: Scope) -> tuple[VirtualCluster, PassResult]:
+        """One pass, told of while it lasts: an install of ten seconds must not hide what else has come."""
+        one = self._engine.one_pass(scope)
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(one.run())
+            while not (await asyncio.wait({work}, timeout=_TELL_SECONDS))[0]:
+                status = status_so_far(vc, one, datetime.now(UTC))
+                with contextlib.suppress(AtollError):  # what matters is told at the end
+                    vc = await self._put_status(vc, status, scope.fence) if status else vc
+        return vc, work.result()
 
     async def _mark(self, vc: VirtualCluster) -> VirtualCluster:
         """Put the finalizer on what came by kubectl, before anything is made for it."""
@@ -181,6 +196,12 @@ class Runner:
         same_try = status.retry_at is None and vc.status.retry_at is None
         if not differs(vc.status, status) and same_try:
             return
+        await self._put_status(vc, status, fence)
+
+    async def _put_status(
+        self, vc: VirtualCluster, status: VirtualClusterStatus, fence: int
+    ) -> VirtualCluster:
+        """By compare and set, with an event for each transition; the virtual cluster as it is then."""
         status.fence = fence
         raw: Object = {
             "apiVersion": "atoll.dev/v1alpha1",
@@ -189,8 +210,9 @@ class Runner:
             "spec": vc.spec.dump(),
             "status": status.dump(),
         }
-        await self._host.replace(raw, status=True)
+        written = VirtualCluster.model_validate(await self._host.replace(raw, status=True))
         await write_events(self._host, vc, status)
+        return written
 
     async def _delete(self, vc: VirtualCluster) -> str:
         if FINALIZER not in vc.metadata.finalizers:

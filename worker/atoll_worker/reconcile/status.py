@@ -10,8 +10,9 @@ from atoll.resources.virtual_clusters import (
     VirtualCluster,
     VirtualClusterStatus,
 )
-from atoll_worker.reconcile.engine import PassResult, StepRun
-from atoll_worker.reconcile.outcome import Done, Failed, Outcome
+from atoll_worker.reconcile.engine import Pass, PassResult, StepRun
+from atoll_worker.reconcile.outcome import Done, Failed, Outcome, Wait
+from atoll_worker.reconcile.step import Step
 
 LONGEST_DELAY = 20.0
 
@@ -84,6 +85,31 @@ def phase_of(vc: VirtualCluster, result: PassResult) -> Phase:
     was_ready = vc.status.phase in ("Ready", "Degraded")
     same_wish = vc.status.observed_generation == vc.metadata.generation
     return "Degraded" if was_ready and same_wish else "Provisioning"
+
+
+def known_run(vc: VirtualCluster, step: Step) -> StepRun | None:
+    """What the status says of a step, as a run; None when it says nothing."""
+    condition = next((c for c in vc.status.conditions if c.type == step.condition), None)
+    if condition is None:
+        return None
+    if condition.status == "True":
+        return StepRun(step, Done(condition.message))
+    outcome = Wait(condition.reason, condition.message)
+    return StepRun(step, outcome, blocked=condition.status == "Unknown")
+
+
+def status_so_far(vc: VirtualCluster, part: Pass, now: datetime) -> VirtualClusterStatus | None:
+    """The status while a pass is at work; None when it would say nothing new, or what only the end may say:
+    that all is there, or when to try again.
+    """
+    if vc.deleting or vc.status.phase in ("Ready", "Degraded"):
+        return None
+    result = part.so_far(lambda step: known_run(vc, step))
+    if result.done:
+        return None
+    status = next_status(vc, result, now)
+    status.failures, status.retry_at = vc.status.failures, vc.status.retry_at
+    return status if differs(vc.status, status) else None
 
 
 def _retry_at(result: PassResult, failures: int, now: datetime, jitter: float) -> str | None:

@@ -22,6 +22,9 @@ class Step:
     after: ClassVar[tuple[str, ...]] = ()
     """Conditions of steps that have their turn in the pass before this one, whatever comes of it: what
     they make (a kind, say) can then be used in the same pass."""
+    again: ClassVar[bool] = False
+    """Looked at again in a pass while it waits and others are at work (`Pass`). For steps whose looks are
+    cheap and whose changes nobody's `after` relies on."""
     unserved: ClassVar[Wait] = Wait("NotThereYet", "A kind is defined and not served yet")
     """The outcome when the API server will serve a kind that the step writes only in a moment."""
 

@@ -165,18 +165,12 @@ def _mutating_policies(profile: Profile) -> dict[str, Any]:
 
 
 def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    """The tenant's extra values under ours: where both speak, ours hold. Of arguments of a program the last
-    holds, so ours come after theirs.
-    """
+    """The tenant's extra values under ours: where both speak, ours hold."""
     out = dict(theirs)
     for key, value in ours.items():
         inner = theirs.get(key)
-        if isinstance(value, dict) and isinstance(inner, dict):
-            out[key] = _merged(value, inner)
-        elif key == "extraArgs" and isinstance(inner, list):
-            out[key] = [*inner, *value]
-        else:
-            out[key] = value
+        both = isinstance(value, dict) and isinstance(inner, dict)
+        out[key] = _merged(value, inner) if both and isinstance(inner, dict) else value
     return out
 
 

@@ -17,6 +17,7 @@ class InsideRelease(Step):
     """A chart in the virtual cluster, judged by its deployments. Gone with the namespace."""
 
     needs = ("AccessReady",)
+    again = True
 
     def release(self, scope: Scope) -> str:
         """Name of the release."""
