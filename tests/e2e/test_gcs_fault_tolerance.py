@@ -46,6 +46,7 @@ counter = Counter.options(
 ).remote()
 print("VALUE", ray.get(counter.add.remote(), timeout=20))
 """
+AS_ADMINISTRATOR = 'REDISCLI_AUTH=$(cat /etc/redis-secret/password) exec redis-cli "$@"'
 
 
 @dataclass
@@ -100,9 +101,10 @@ class Site:
         """One command of Redis in a Redis pod, as the administrator or as a user."""
         argv = ["exec", "-n", f"vc-{NAME}", pod, "-c", "redis", "--"]
         if user:
-            argv += ["env", f"REDISCLI_AUTH={user[1]}"]
-        argv += ["redis-cli", *(["--user", user[0]] if user else []), *words]
-        return self.kubectl(*argv, inside=False)[1].strip()
+            argv += ["env", f"REDISCLI_AUTH={user[1]}", "redis-cli", "--user", user[0]]
+        else:
+            argv += ["sh", "-c", AS_ADMINISTRATOR, "redis-cli"]
+        return self.kubectl(*argv, *words, inside=False)[1].strip()
 
     def primary(self) -> str:
         """The Redis pod that takes writes."""
@@ -180,6 +182,33 @@ def test_head_and_primary_killed_at_once(site: Site, figures: Figures) -> None:
         (head,) = site.pods("head")
         site.kill("redis", site.primary())
         site.kill("ray", head["metadata"]["name"])
+
+
+@ONE_AND_THREE
+def test_a_new_password_of_redis_ends_no_head_and_loses_nothing(
+    site: Site, platform: Local, figures: Figures
+) -> None:
+    secret = f"/api/v1/namespaces/vc-{NAME}/secrets/redis"
+
+    def password() -> str:
+        return secret_value(site.stage.host.get(secret) or {}, "password")
+
+    def agreed() -> bool:
+        with platform.client() as client:
+            told = client.virtual_clusters.get(NAME).status.conditions
+        (condition,) = [one for one in told if one.type == "RedisPasswordReady"]
+        return "The new password is used" in condition.message
+
+    old, start = password(), site.head_starts()
+    with site.kept("new password of Redis", figures):
+        ran = platform.atoll("vc", "update", NAME, "--new-redis-password")
+        assert ran.code == 0, ran
+        until(lambda: password() != old and agreed(), "the new password is used", 120)
+    assert site.head_starts() == start
+    with site.kept("head killed after a new password", figures):
+        (head,), before = site.pods("head"), site.head_starts()
+        site.kill("ray", head["metadata"]["name"])
+        site.head_begins_after(before)
 
 
 @THREE

@@ -170,7 +170,7 @@ def test_kill_at_every_step_converges(
         figures.note(f"kill -9 during {len(hunt.killed)} steps, Ready after {took:.1f} s")
         figures.note(f"  seconds until another worker went on: {words}")
         assert max(waits.values()) <= TAKEOVER_SECONDS
-        assert len(waits) >= 5
+        assert len(waits) >= 10  # the others were hit when just nobody wrote
     finally:
         platform.end_extra()
         assert platform.up(demo=False).code == 0
