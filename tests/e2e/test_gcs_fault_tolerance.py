@@ -83,6 +83,13 @@ class Site:
         said = [line for line in out.splitlines() if line.startswith("VALUE")]
         return int(said[-1].split()[1]) if code == 0 and said else None
 
+    def patient_count(self) -> int:
+        """The same, before anything is broken."""
+        for _ in range(5):
+            if (found := self.count()) is not None:
+                return found
+        raise AssertionError("the actor does not answer before anything was killed")
+
     def workers(self) -> dict[str, int]:
         """Worker pods by UID, with the restarts of their containers."""
         return {
@@ -127,15 +134,16 @@ class Site:
     @contextmanager
     def kept(self, what: str, figures: Figures) -> Iterator[None]:
         """What is done within costs neither the actor's value nor a worker; notes the seconds."""
-        value, workers = self.count(), self.workers()
-        assert value is not None, "the actor does not answer before anything was killed"
-        began = time.monotonic()
+        value, workers = self.patient_count(), self.workers()
+        began, asked = time.monotonic(), 1
         yield
         while (found := self.count()) is None:
             assert time.monotonic() - began < PATIENCE, f"no answer {PATIENCE} s after {what}"
             time.sleep(0.3)
+            asked += 1
         figures.note(f"{what}: the actor answers after {time.monotonic() - began:.1f} s")
-        assert found == value + 1
+        # One that was asked and whose answer was lost on the way has counted, too. A new actor says 1.
+        assert value < found <= value + asked
         assert self.workers() == workers
 
 
