@@ -23,13 +23,12 @@ from atoll.errors import (
 from atoll.resources.meta import now_text
 from atoll.telemetry import worker_metrics as metrics
 from atoll_worker.reconcile.carry_out import carry_out
-from atoll_worker.reconcile.outcome import Done, Failed, Outcome, Wait
+from atoll_worker.reconcile.outcome import AT_WORK, Done, Failed, Outcome, Wait
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
 log = structlog.get_logger()
 AGAIN_SECONDS = 0.5
-AT_WORK = "AtWork"
 
 
 @dataclass

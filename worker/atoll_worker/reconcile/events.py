@@ -7,7 +7,7 @@ from atoll.cluster.client import Cluster
 from atoll.errors import AtollError
 from atoll.resources.meta import API_VERSION, Metadata, now_text
 from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterStatus
-from atoll_worker.reconcile.engine import AT_WORK
+from atoll_worker.reconcile.outcome import AT_WORK
 
 NAMESPACE = "default"
 """Where Kubernetes keeps events of cluster-scoped objects."""

@@ -7,6 +7,9 @@ from atoll.cluster.kinds import Kind
 from atoll.domain.gcs_store import StoreUser
 from atoll.errors import Who
 
+AT_WORK = "AtWork"
+"""Reason of what is told of a step whose look is not over."""
+
 
 @dataclass(frozen=True)
 class Done:
