@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from atoll.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 
@@ -39,6 +39,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         visit = _Visit(scope, send)
+        clear_contextvars()
         with bound_contextvars(request_id=visit.id, **_named(scope["path"])):
             try:
                 await self._app(scope, receive, visit.send)
@@ -96,7 +97,7 @@ def route_template(scope: Scope) -> str:
 
 
 def _named(path: str) -> dict[str, str]:
-    """The team or virtual cluster that a path names, for the log context."""
+    """The team or virtual cluster that a path names, for the log context; the use cases say the rest."""
     found = re.match(r"^(?:/v1)?/(teams|virtual-clusters)/([a-z0-9-]{1,63})(?:/|$)", path)
     if not found:
         return {}

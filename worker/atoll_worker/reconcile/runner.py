@@ -61,14 +61,20 @@ class Runner:
         self._stores = stores
         self._engine, self._version = Engine(steps), version
 
-    async def look(self, name: str) -> str:
-        """One look; answers in a word what came of it, as `atoll_look_duration_seconds` counts it."""
+    async def look(self, name: str, about: dict[str, str] | None = None) -> str:
+        """One look; answers in a word what came of it, as `atoll_look_duration_seconds` counts it.
+
+        `about` gets whose work it is, for whoever has to tell that the look was cut short.
+        """
         try:
             item = await self._host.get(VIRTUAL_CLUSTER, name)
         except NotFoundError:
             return "gone"
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(**_context(item)):
+        context = _context(item)
+        if about is not None:
+            about.update(context)
+        with structlog.contextvars.bound_contextvars(**context):
             try:
                 word = await self._look(item)
             except HeldByOtherError:
