@@ -65,6 +65,9 @@ STEPS: dict[str, StepWords] = {
         "Every Ray cluster is gang-scheduled and fault tolerant",
         "Removing admission policies",
     ),
+    "QuotaReady": StepWords(
+        "Agreeing on the quota", "The quota is the same on every layer", "Letting go of the quota"
+    ),
     "RayClustersReady": StepWords(
         "Starting the Ray clusters", "The Ray clusters asked for are ready", "Stopping Ray clusters"
     ),
