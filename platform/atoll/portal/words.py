@@ -149,6 +149,7 @@ REASONS: dict[str, str] = {
     "RedisSecretMissing": "The credentials of the external Redis are not there",
     "RedisReadOnly": "The external Redis takes no writes at this address",
     "RedisMayEvict": "The external Redis drops keys when it is full",
+    "RedisKeysForbidden": "The external Redis keeps keys from the user that it was given",
     "RedisUsersForbidden": "The external Redis does not let the platform manage users",
     "StoreChanged": "Its profile keeps the state of Ray heads elsewhere than it runs",
     "AtWork": "At work",
