@@ -30,6 +30,7 @@ from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterStatus
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics as metrics
+from atoll_worker.malformed import not_before
 from atoll_worker.reconcile import unreadable
 from atoll_worker.reconcile.engine import Engine, PassResult
 from atoll_worker.reconcile.events import write_events, write_warning
@@ -270,7 +271,7 @@ def _too_early(vc: VirtualCluster) -> bool:
     status = vc.status
     if not status.retry_at or status.observed_generation != vc.metadata.generation:
         return False
-    return datetime.fromisoformat(status.retry_at) > datetime.now(UTC)
+    return not_before(status.retry_at) > datetime.now(UTC)
 
 
 def _word(result: PassResult) -> str:
