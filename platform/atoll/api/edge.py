@@ -40,7 +40,7 @@ class Edge:
             return
         visit = _Visit(scope, send)
         clear_contextvars()
-        with bound_contextvars(request_id=visit.id, **_named(scope["path"])):
+        with bound_contextvars(request_id=visit.id, **named(scope["path"])):
             try:
                 await self._app(scope, receive, visit.send)
             finally:
@@ -96,7 +96,7 @@ def route_template(scope: Scope) -> str:
     return str(getattr(context, "path", None) or "none")
 
 
-def _named(path: str) -> dict[str, str]:
+def named(path: str) -> dict[str, str]:
     """The team or virtual cluster that a path names, for the log context; the use cases say the rest."""
     found = re.match(r"^(?:/v1)?/(teams|virtual-clusters)/([a-z0-9-]{1,63})(?:/|$)", path)
     if not found:
