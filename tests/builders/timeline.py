@@ -1,24 +1,38 @@
 """Statuses of a virtual cluster on its way, as the worker writes them."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
-STEPS = (
-    ("admission", "Reserve the quota", "Admitted"),
-    ("namespace", "Make the namespace", "NamespaceReady"),
-    ("guard-rails", "Put up the guard rails", "GuardRailsReady"),
-    ("nodes", "Take the nodes", "NodesReady"),
-    ("redis", "Start Redis for the Ray head's state", "RedisReady"),
-    ("control-plane", "Start the virtual control plane", "ControlPlaneReady"),
-    ("access", "Open the door", "AccessReady"),
-    ("operator", "Install KubeRay", "OperatorReady"),
-    ("scheduler", "Install the gang scheduler", "SchedulerReady"),
-    ("queue", "Make the team's queue", "QueueReady"),
-    ("policies", "Enforce by admission", "PoliciesReady"),
-    ("ray-clusters", "Start the Ray clusters", "RayClustersReady"),
-    ("probe", "Try it as the team would", "ProbeReady"),
+from atoll.resources.meta import Metadata
+from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterSpec
+from atoll_worker.reconcile.scope import Scope
+from atoll_worker.reconcile.steps import all_steps
+
+DEDICATED = SimpleNamespace(
+    vc=VirtualCluster(
+        metadata=Metadata(name="lab"), spec=VirtualClusterSpec(team="science", mode="dedicated")
+    ),
+    external=None,
 )
-"""Name, title and condition, as the worker has them."""
+"""What a step asks before it says whether it applies: a dedicated virtual cluster with its own Redis."""
+STEPS = tuple(
+    (step.name, step.title, step.condition)
+    for step in all_steps()
+    if step.applies(cast("Scope", DEDICATED))
+)
+"""Name, title and condition, as the worker has them for a dedicated virtual cluster."""
+ALL = len(STEPS)
+
+
+def place(name: str) -> int:
+    """How many steps come before the one of that name."""
+    return [step for step, _, _ in STEPS].index(name)
+
+
+def where(name: str) -> str:
+    """The place of a step as the pages say it."""
+    return f"step {place(name) + 1} of {ALL}"
 
 
 def ago(seconds: float, now: datetime | None = None) -> str:
@@ -29,13 +43,16 @@ def ago(seconds: float, now: datetime | None = None) -> str:
 
 
 def status_at(
-    done: int,
+    at: str | None = None,
     *,
     failed: str = "",
     waiting: str = "WaitingForControlPlane",
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """`done` steps are done; the next one runs since 5 s, or failed with that message."""
+    """The steps before the one named `at` are done, and it runs since 5 s, or failed with that message;
+    without `at` all are done.
+    """
+    done = ALL if at is None else place(at)
     steps: list[dict[str, Any]] = []
     conditions: list[dict[str, Any]] = []
     for index, (name, title, kind) in enumerate(STEPS):
@@ -53,7 +70,7 @@ def status_at(
             condition |= {"status": "False", "reason": reason, "message": message}
         conditions.append(condition | {"lastTransitionTime": ago(5, now), "observedGeneration": 1})
         steps.append(step)
-    ready = done >= len(STEPS)
+    ready = done == ALL
     conditions.append({
         "type": "Ready", "status": "True" if ready else "False",
         "reason": "Ready" if ready else "Installing", "message": "",

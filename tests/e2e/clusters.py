@@ -131,7 +131,10 @@ def timeline(found: VirtualClusterRead) -> str:
 
 
 def remains(stage: Stage, name: str) -> list[str]:
-    """Everything on the host that names a virtual cluster: of any kind that could hold on to it."""
+    """Everything on the host that names a virtual cluster: of any kind that could hold on to it.
+
+    The keys of its own Redis are in a claim of its namespace, so they are gone with claim and volume.
+    """
     host, namespace = stage.host, f"vc-{name}"
     left: list[str] = []
 

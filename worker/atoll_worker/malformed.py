@@ -1,10 +1,21 @@
 """Objects that somebody has written past our rules: one of them must not stop the loop for all others."""
 
+from datetime import UTC, datetime
+
 import structlog
 
 log = structlog.get_logger()
 MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What reading such an object raises: a missing part, a part of another shape, no quantity, no time."""
+
+
+def not_before(text: str) -> datetime:
+    """The time of the next try as a status says it (RFC 3339, UTC without a zone); long ago for no time."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class Complaints:

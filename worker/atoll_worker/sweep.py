@@ -22,7 +22,7 @@ from atoll.errors import AtollError
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics
-from atoll_worker.malformed import MALFORMED, Complaints
+from atoll_worker.malformed import MALFORMED, Complaints, not_before
 from atoll_worker.reconcile import unreadable
 from atoll_worker.usage import Usage
 
@@ -73,15 +73,6 @@ def _told(item: Object) -> bool:
         return False
 
 
-def _not_before(text: str) -> datetime:
-    """The time of the next try; long ago for what is no time."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
 @dataclass
 class Known:
     """A virtual cluster and when we last hinted at it (seconds of the loop's clock)."""
@@ -105,7 +96,7 @@ def due(known: Known, now: float, wall: datetime, resync: float) -> bool:
     state = known.state
     if state.at_rest:
         return now - known.hinted >= resync
-    if state.retry_at and _not_before(state.retry_at) > wall:
+    if state.retry_at and not_before(state.retry_at) > wall:
         return False
     return now - known.hinted >= pause(now - known.since, state.leaving)
 

@@ -5,7 +5,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -24,27 +24,31 @@ from atoll_worker.reconcile.steps import all_steps
 log = structlog.get_logger()
 
 
-async def look(name: str) -> str:
-    """One look at one virtual cluster, over a connection of its own."""
+async def look(name: str, about: dict[str, str]) -> str:
+    """One look at one virtual cluster, over a connection of its own.
+
+    Puts into `about` whose work it is, as every line of the log says it.
+    """
     settings = get_settings()
     releases = HelmReleases(settings.helm, settings.charts)
     async with (
         asyncio.timeout(SOFT_LIMIT_SECONDS),
         Cluster.from_file(settings.kubeconfig) as host,
     ):
-        return await Runner(host, settings, releases, RedisStores(), all_steps()).look(name)
+        runner = Runner(host, settings, releases, RedisStores(), all_steps())
+        return await runner.look(name, about)
 
 
 @contextlib.contextmanager
-def ended_after(seconds: float) -> Iterator[None]:
+def ended_after(seconds: float, about: Mapping[str, str]) -> Iterator[None]:
     """End this process, as `kill -9` would, when what is inside takes longer.
 
     A thread that blocks cannot be ended and would be one fewer for good. Whoever starts the worker
-    starts it anew; every look stands being killed.
+    starts it anew; every look stands being killed. `about` goes to the log: it is filled meanwhile.
     """
 
     def give_up() -> None:
-        log.critical("look.stuck", seconds=seconds)
+        log.critical("look.stuck", seconds=seconds, **about)
         os._exit(os.EX_SOFTWARE)
 
     watchdog = threading.Timer(seconds, give_up)
@@ -64,13 +68,14 @@ def reconcile(self: Any, kind: str, name: str, generation: int) -> str:
         worker_metrics.queue_age(time.time() - float(sent_at))
     if kind != "VirtualCluster":
         return "ignored"
+    about = {"virtual_cluster": name}
     try:
-        with ended_after(HARD_LIMIT_SECONDS):
-            return asyncio.run(look(name))
+        with ended_after(HARD_LIMIT_SECONDS, about):
+            return asyncio.run(look(name, about))
     except UnavailableError:
         word = "unavailable"
     except TimeoutError:
         word = "timeout"
-        log.warning("look.timeout", virtual_cluster=name, seconds=SOFT_LIMIT_SECONDS)
+        log.warning("look.timeout", seconds=SOFT_LIMIT_SECONDS, **about)
     worker_metrics.look(word, 0.0)
     return word  # the sweeper hints again

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from atoll.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 
@@ -39,7 +39,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         visit = _Visit(scope, send)
-        with bound_contextvars(request_id=visit.id, **_named(scope["path"])):
+        clear_contextvars()
+        with bound_contextvars(request_id=visit.id, **named(scope["path"])):
             try:
                 await self._app(scope, receive, visit.send)
             finally:
@@ -95,8 +96,8 @@ def route_template(scope: Scope) -> str:
     return str(getattr(context, "path", None) or "none")
 
 
-def _named(path: str) -> dict[str, str]:
-    """The team or virtual cluster that a path names, for the log context."""
+def named(path: str) -> dict[str, str]:
+    """The team or virtual cluster that a path names, for the log context; the use cases say the rest."""
     found = re.match(r"^(?:/v1)?/(teams|virtual-clusters)/([a-z0-9-]{1,63})(?:/|$)", path)
     if not found:
         return {}

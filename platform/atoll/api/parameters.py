@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Header, Query, Request, Response
 
 from atoll.application.pages import LIMIT, LIMIT_MOST, PageAsk
-from atoll.application.revisions import Expected
+from atoll.application.revisions import HEADER, Expected
 from atoll.application.use_cases import UseCases
 from atoll.errors import FieldProblem, InvalidError, PreconditionMissingError
 
@@ -42,7 +42,8 @@ def parse_if_match(header: str | None) -> Expected:
     if header is None:
         raise PreconditionMissingError(
             'Send `If-Match: "<revision>"` with the ETag of your last GET, or `If-Match: *` to write '
-            "whatever is there"
+            "whatever is there",
+            fields=(FieldProblem(HEADER, "is missing"),),
         )
     if header.strip() == "*":
         return None
@@ -52,7 +53,7 @@ def parse_if_match(header: str | None) -> Expected:
         if not found:
             raise InvalidError(
                 'If-Match must be `*` or quoted revisions, such as `"1234"`',
-                fields=(FieldProblem("/header/If-Match", "is not a list of entity tags"),),
+                fields=(FieldProblem(HEADER, "is not a list of entity tags"),),
             )
         tags.append(found[1])
         position = found.end()

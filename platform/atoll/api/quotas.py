@@ -1,13 +1,15 @@
 """Routes of teams' quotas."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
 from atoll.api.parameters import Ask, Cases, Confirm, DryRun, IdempotencyKey, IfMatch, tag
 from atoll.api.problems import COMMON, documented
+from atoll.application.validation import invalid
 from atoll.auth import Caller, require
 from atoll.contract.base import Page
 from atoll.contract.quotas import (
@@ -17,11 +19,35 @@ from atoll.contract.quotas import (
     QuotaRevisionRead,
     QuotaWrite,
 )
+from atoll.errors import FieldProblem, InvalidError
 from atoll.resources.meta import Model
 
 router = APIRouter(prefix="/teams/{team}", tags=["quotas"], responses=COMMON)
 Reader = Annotated[Caller, Depends(require("quotas:read"))]
 Writer = Annotated[Caller, Depends(require("quotas:write"))]
+
+
+def _in_body(problem: FieldProblem) -> FieldProblem:
+    """These bodies are the quota itself, without the team's spec around it."""
+    return replace(problem, pointer=problem.pointer.removeprefix("/spec"))
+
+
+def _of_number(problem: FieldProblem) -> FieldProblem:
+    """A revert sends the number of a quota, which has the line that is wrong now."""
+    line = problem.pointer.removeprefix("/spec/")
+    return replace(problem, pointer="/number", detail=f"{line} of that time {problem.detail}")
+
+
+@contextmanager
+def _pointing(to: Callable[[FieldProblem], FieldProblem]) -> Iterator[None]:
+    """Problems of a team's quota point at what was sent here; others (its parent) stay."""
+    try:
+        yield
+    except InvalidError as error:
+        fields = tuple(to(f) if f.pointer.startswith("/spec/quota") else f for f in error.fields)
+        if fields == error.fields:
+            raise
+        raise invalid(fields) from error
 
 
 @dataclass(frozen=True)
@@ -66,7 +92,8 @@ async def get_quota(caller: Reader, cases: Cases, team: str, response: Response)
 )
 async def put_quota(writing: Writing, wanted: QuotaWrite) -> QuotaRead:
     """Set the whole quota. Limits below what is reserved need `confirm`; what runs stays in any case."""
-    return await writing.by(writing.cases.quotas.put, wanted)
+    with _pointing(_in_body):
+        return await writing.by(writing.cases.quotas.put, wanted)
 
 
 @router.get("/quota/history", response_model_exclude_none=True, responses=documented(404))
@@ -86,7 +113,8 @@ async def preview_quota(
     *, caller: Reader, cases: Cases, team: str, wanted: QuotaWrite
 ) -> QuotaPreview:
     """What this quota would do to whom. Writes nothing; its `confirm` is for a PUT or a revert."""
-    return await cases.quotas.preview(caller, team, wanted)
+    with _pointing(_in_body):
+        return await cases.quotas.preview(caller, team, wanted)
 
 
 @router.post(
@@ -98,4 +126,5 @@ async def revert_quota(
     writing: Writing, wanted: QuotaRevert, key: IdempotencyKey = None
 ) -> QuotaRead:
     """Set the quota to what it was at a number of the history; the parent stays."""
-    return await writing.by(writing.cases.quotas.revert, wanted, key=key)
+    with _pointing(_of_number):
+        return await writing.by(writing.cases.quotas.revert, wanted, key=key)

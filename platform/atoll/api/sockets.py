@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, WebSocket
 from starlette.responses import Response
 from structlog.contextvars import bound_contextvars
 
+from atoll.api.edge import named
 from atoll.api.forward import end_to_end
 from atoll.api.problems import answer
 from atoll.auth import require
@@ -45,7 +46,8 @@ async def _visit(websocket: WebSocket, route: str, *, need_token: bool = False) 
     """Pass on and count; errors of ours become the answer instead of a WebSocket."""
     began, status = time.monotonic(), 101
     websocket.state.request_id = uuid.uuid4().hex
-    with bound_contextvars(request_id=websocket.state.request_id):
+    path = websocket.scope["path"]
+    with bound_contextvars(request_id=websocket.state.request_id, **named(path)):
         try:
             if need_token and not websocket.headers.get("authorization"):
                 raise UnauthenticatedError("This needs a token of the virtual cluster")

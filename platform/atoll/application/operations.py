@@ -11,6 +11,7 @@ from atoll.contract.base import Problem
 from atoll.contract.operations import OperationRead, OperationState
 from atoll.errors import NotFoundError, PermanentError
 from atoll.resources.virtual_clusters import VirtualCluster
+from atoll.telemetry.logs import about
 
 Action = Literal["create", "update", "delete"]
 
@@ -32,6 +33,7 @@ class Operations:
         # A deletion is the last generation, and may be one that nobody saw in between.
         if generation > found.metadata.generation + (1 if gone else 0):
             raise _unknown(operation_id)
+        about(team=found.spec.team, virtual_cluster=found.name, operation=operation_id)
         return read_operation(found, generation, gone=gone)
 
     async def _find(self, uid: str) -> tuple[VirtualCluster | None, bool]:

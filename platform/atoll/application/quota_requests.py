@@ -37,6 +37,7 @@ from atoll.resources.meta import Metadata
 from atoll.resources.quota_requests import QuotaRequest, QuotaRequestSpec
 from atoll.resources.teams import Team
 from atoll.telemetry import audit
+from atoll.telemetry.logs import about
 
 _TRIES = 8
 Verdict = Literal["Approved", "Refused"]
@@ -160,6 +161,7 @@ class QuotaRequests:
     async def _check(self, caller: Caller, wanted: QuotaRequestCreate) -> None:
         found = None
         if can_exist(wanted.team) and may_see(caller, wanted.team):
+            about(team=wanted.team)
             found = await self._cluster.find(kinds.TEAM, wanted.team)
         if found is None:
             refuse_if_any([FieldProblem("/team", f"there is no team {wanted.team!r}; name yours")])
@@ -177,6 +179,7 @@ class QuotaRequests:
         found = await self._cluster.find(kinds.QUOTA_REQUEST, name) if can_exist(name) else None
         if found is None or not may_see(caller, str(found["spec"].get("team", ""))):
             raise NotFoundError(f"There is no quota request {name!r}, or you may not see it")
+        about(team=str(found["spec"]["team"]))
         return found
 
 

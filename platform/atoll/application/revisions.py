@@ -2,11 +2,13 @@
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import kind_of
-from atoll.errors import PreconditionError, StaleWriteError
+from atoll.errors import FieldProblem, PreconditionError, StaleWriteError
 from atoll.resources.meta import revision_of
 
 Expected = frozenset[str] | None
 """The revisions a writer accepts; None means any."""
+HEADER = "/header/If-Match"
+"""Where a problem says that the revisions came from."""
 _TRIES = 20
 
 
@@ -25,6 +27,7 @@ def check_revision(found: Object, expected: Expected, what: str | None = None) -
     raise PreconditionError(
         f"{what or repr(found['metadata']['name'])} has changed since you read it; read it again and "
         "repeat the change",
+        fields=(FieldProblem(HEADER, f"does not name the present revision, {revision!r}"),),
         extra={"revision": revision},
     )
 

@@ -48,6 +48,7 @@ from atoll.resources.meta import Metadata
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterSpec
+from atoll.telemetry.logs import about
 
 _TRIES = 8
 _QUEUE_AWAY = (
@@ -113,6 +114,7 @@ class VirtualClusters:
             if earlier := await find_earlier(self._cluster, kinds.VIRTUAL_CLUSTER, use):
                 return self._replayed(earlier)
             refuse_if_any(checks.virtual_cluster_name_problems(wanted.name))
+            about(virtual_cluster=wanted.name)
             await self._refuse_taken(wanted.name)
             checked = await self._check(caller, wanted.name, wanted.spec)
             await reservations.check(
@@ -219,6 +221,7 @@ class VirtualClusters:
         """It had no finalizer, so no worker ever touched it: nothing to take down."""
         await reservations.release(self._cluster, before.spec.team, before.name)
         operation = f"{before.metadata.uid}.{before.metadata.generation + 1}"
+        about(operation=operation)
         return virtual_cluster_read(before, operation_id=operation)
 
     async def _check(
@@ -300,13 +303,16 @@ class VirtualClusters:
     async def _accepted(self, made: Object, warning: str | None) -> VirtualClusterRead:
         found = stored(VirtualCluster, made)
         self._feed.observe(made)
+        about(team=found.spec.team, virtual_cluster=found.name, operation=found.operation_id)
         sent = await self._dispatch.send(VirtualCluster.KIND, found.name, found.metadata.generation)
         words = [w for w in (warning, None if sent else _QUEUE_AWAY) if w]
         return virtual_cluster_read(found, warning=" ".join(words) or None)
 
     def _replayed(self, earlier: Object) -> VirtualClusterRead:
         found = stored(VirtualCluster, earlier)
-        return virtual_cluster_read(found, operation_id=f"{found.metadata.uid}.1")
+        operation = f"{found.metadata.uid}.1"
+        about(team=found.spec.team, virtual_cluster=found.name, operation=operation)
+        return virtual_cluster_read(found, operation_id=operation)
 
     async def _refuse_taken(self, name: str) -> None:
         existing = await self._cluster.find(kinds.VIRTUAL_CLUSTER, name)
@@ -316,6 +322,7 @@ class VirtualClusters:
     async def _team(self, caller: Caller, name: str) -> Object | None:
         if not (can_exist(name) and may_see(caller, name)):
             return None
+        about(team=name)
         return await self._cluster.find(kinds.TEAM, name)
 
     async def _profile(self, name: str) -> Profile | None:
@@ -335,6 +342,7 @@ class VirtualClusters:
         found = await self._cluster.find(kinds.VIRTUAL_CLUSTER, name) if can_exist(name) else None
         if found is None or not may_see(caller, str(found["spec"].get("team", ""))):
             raise NotFoundError(f"There is no virtual cluster {name!r}, or you may not see it")
+        about(team=found["spec"].get("team"), virtual_cluster=name)
         return found
 
 

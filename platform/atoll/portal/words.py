@@ -65,6 +65,9 @@ STEPS: dict[str, StepWords] = {
         "Every Ray cluster is gang-scheduled and fault tolerant",
         "Removing admission policies",
     ),
+    "QuotaReady": StepWords(
+        "Agreeing on the quota", "The quota is the same on every layer", "Letting go of the quota"
+    ),
     "RayClustersReady": StepWords(
         "Starting the Ray clusters", "The Ray clusters asked for are ready", "Stopping Ray clusters"
     ),
@@ -146,6 +149,7 @@ REASONS: dict[str, str] = {
     "RedisSecretMissing": "The credentials of the external Redis are not there",
     "RedisReadOnly": "The external Redis takes no writes at this address",
     "RedisMayEvict": "The external Redis drops keys when it is full",
+    "RedisKeysForbidden": "The external Redis keeps keys from the user that it was given",
     "RedisUsersForbidden": "The external Redis does not let the platform manage users",
     "StoreChanged": "Its profile keeps the state of Ray heads elsewhere than it runs",
     "AtWork": "At work",

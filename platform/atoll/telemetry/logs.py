@@ -53,6 +53,14 @@ def configure(process: str, level: str = "INFO") -> None:
         logging.getLogger(own_handler).propagate = True
 
 
+def about(
+    *, team: str | None = None, virtual_cluster: str | None = None, operation: str | None = None
+) -> None:
+    """Say on all further lines of this request or task whose work it is; what is None or empty stays."""
+    keys = {"team": team, "virtual_cluster": virtual_cluster, "operation": operation}
+    structlog.contextvars.bind_contextvars(**{key: value for key, value in keys.items() if value})
+
+
 def _name_process(process: str) -> Processor:
     def add(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["process"] = process

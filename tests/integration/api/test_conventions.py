@@ -108,14 +108,57 @@ def test_a_stream_does_not_hold_up_the_end(tmp_path: Path, api_server: Path, bro
     assert not (tmp_path / "api.json").exists()
 
 
-def test_the_log_is_json_and_holds_no_secret(running: Running, api: httpx2.Client) -> None:
-    api.get("/v1/virtual-clusters/logged-one")
-    mine: list[dict[str, Any]] = []
-    for _ in range(20):  # the line is written after the answer
+def logged(running: Running, request_id: str) -> dict[str, Any]:
+    """The line of one request; it is written after the answer."""
+    for _ in range(100):
         lines = [json.loads(line) for line in running.log.read_text().splitlines()]
-        if mine := [x for x in lines if x.get("virtual_cluster") == "logged-one"]:
-            break
+        if mine := [x for x in lines if x.get("request_id") == request_id]:
+            found: dict[str, Any] = mine[-1]
+            return found
         time.sleep(0.1)
-    assert mine[-1]["event"] == "request"
-    assert mine[-1]["request_id"]
+    raise AssertionError(f"no line of {request_id}")
+
+
+def test_the_log_is_json_and_holds_no_secret(running: Running, api: httpx2.Client) -> None:
+    answer = api.get("/v1/virtual-clusters/logged-one")
+    line = logged(running, answer.headers["x-request-id"])
+    assert (line["event"], line["virtual_cluster"]) == ("request", "logged-one")
     assert TOKEN not in running.log.read_text()
+
+
+def test_lines_say_team_virtual_cluster_and_operation(
+    running: Running, api: httpx2.Client, make_team: MakeTeam
+) -> None:
+    team = make_team(cpu="2")
+
+    def told(answer: httpx2.Response) -> tuple[str | None, ...]:
+        line = logged(running, answer.headers["x-request-id"])
+        return tuple(line.get(key) for key in ("team", "virtual_cluster", "operation"))
+
+    made = api.post("/v1/virtual-clusters", json=wanted("lined", team, quota={"cpu": "1"}))
+    operation = made.json()["operation"]["id"]
+    path, headers = "/v1/virtual-clusters/lined", {"If-Match": "*"}
+    assert told(made) == (team, "lined", operation)
+    assert told(api.get(f"/v1/operations/{operation}")) == (team, "lined", operation)
+    assert told(api.get(path)) == (team, "lined", None)
+    changed = api.patch(path, json={"spec": {"divisible": True}}, headers=headers)
+    assert told(changed) == (team, "lined", changed.json()["operation"]["id"])
+    gone = api.delete(path, headers=headers)
+    assert told(gone) == (team, "lined", gone.json()["operation"]["id"])
+    upgrade = {
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }  # fmt: skip
+    refused = api.get(f"{path}/kubernetes/api/v1", headers={**upgrade, "Authorization": ""})
+    line = logged(running, refused.json()["request_id"])
+    assert (line["event"], line["virtual_cluster"]) == ("websocket", "lined")
+    over = api.post("/v1/virtual-clusters", json=wanted("unlined", team, quota={"cpu": "9"}))
+    assert (over.status_code, told(over)) == (409, (team, "unlined", None))
+    asked = api.post(
+        "/v1/quota-requests", json={"team": team, "quota": {"cpu": "9"}, "reason": "x"}
+    )
+    assert asked.status_code == 201, asked.text
+    assert told(asked) == (team, None, None)
+    decision = f"/v1/quota-requests/{asked.json()['name']}"
+    assert told(api.get(decision)) == (team, None, None)
+    assert told(api.get("/v1/operations/none.1")) == (None, None, None)

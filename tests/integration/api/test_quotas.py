@@ -180,6 +180,14 @@ def test_revert_to_a_number(api: httpx2.Client, make_team: MakeTeam) -> None:
     newest = history(api, team)[0]
     assert (newest["cause"], newest["revertedTo"], newest["note"]) == ("reverted", 1, "too much")
     assert len(history(api, team)) == 3
+    below = f"{team}-below"
+    child(api, below, team, {"cpu": {"limit": "4"}}).raise_for_status()
+    put(api, below, limits(cpu="2")).raise_for_status()
+    put(api, team, limits(cpu="3")).raise_for_status()
+    again = f"/v1/teams/{below}/quota:revert"
+    (over,) = api.post(again, json={"number": 1}, headers={"If-Match": "*"}).json()["errors"]
+    assert over["pointer"] == "/number"
+    assert over["detail"].startswith("quota/cpu/limit of that time 4 is more than the limit of")
     other = api.post(path, json={"number": 2}, headers={"If-Match": "*", **key})
     assert other.json()["code"] == "idempotency_mismatch"
 
@@ -335,7 +343,10 @@ def test_gpus_that_no_node_has_are_refused_with_those_there_are(
     refused = put(api, team, limits(**{"nvidia.com/gpu": "4", "amd.com/gpu": "1"}))
     assert refused.status_code == 422
     (field,) = refused.json()["errors"]
-    assert field["pointer"] == "/spec/quota/amd.com~1gpu"
+    assert field["pointer"] == "/quota/amd.com~1gpu"
+    path = f"/v1/teams/{team}/quota:preview"
+    (seen,) = api.post(path, json=limits(**{"amd.com/gpu": "1"})).json()["errors"]
+    assert seen["pointer"] == "/quota/amd.com~1gpu"
     assert "extended resources there: nvidia.com/gpu" in field["detail"]
     none_of_it = limits(**{"nvidia.com/gpu": "4", "amd.com/gpu": "0"})
     assert put(api, team, none_of_it).status_code == 200

@@ -57,6 +57,7 @@ def test_a_status_does_not_move_the_revision_and_is_not_lost(
     assert after.headers["etag"] != etag
     stale = api.patch(path, json=change, headers={"If-Match": etag})
     assert (stale.status_code, stale.json()["revision"]) == (412, after.json()["revision"])
+    assert [e["pointer"] for e in stale.json()["errors"]] == ["/header/If-Match"]
 
 
 def test_a_busy_worker_makes_no_fresh_read_stale(

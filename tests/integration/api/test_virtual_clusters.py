@@ -110,7 +110,10 @@ def test_two_creates_with_one_name_at_once(
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(create, range(1, 9)))
     assert sorted(a.status_code for a in answers) == [202] + [409] * 7
-    assert {a.json()["code"] for a in answers if a.status_code == 409} == {"exists"}
+    for refused in (a.json() for a in answers if a.status_code == 409):
+        assert refused["code"] == "exists"
+        assert refused["errors"] == [{"pointer": "/name", "detail": "is taken"}]
+        assert "choose another name, or PATCH the one that exists" in refused["detail"]
     kept = api.get("/v1/virtual-clusters/twin").json()["spec"]["quota"]["cpu"]
     assert team_status(api, team)["reserved"]["cpu"] == kept
 
@@ -159,6 +162,31 @@ def test_two_creates_with_one_name_at_once(
             "at least 0",
         ),
         ({"rayClusters": [{"name": "a", "workers": 9}]}, "/spec/rayClusters", "9500m"),
+        (
+            {"rayClusters": [{"name": "a"}, {"name": "b", "headCpu": "half"}]},
+            "/spec/rayClusters/1/headCpu",
+            "'half' is not a quantity",
+        ),
+        (
+            {"rayClusters": [{"name": "a", "headMemory": "-2Gi"}]},
+            "/spec/rayClusters/0/headMemory",
+            "'-2Gi' is not a quantity",
+        ),
+        (
+            {"rayClusters": [{"name": "a", "workerCpu": "1,5"}]},
+            "/spec/rayClusters/0/workerCpu",
+            "'1,5' is not a quantity",
+        ),
+        (
+            {"rayClusters": [{"name": "a", "workerMemory": "2GB"}]},
+            "/spec/rayClusters/0/workerMemory",
+            "'2GB' is not a quantity",
+        ),
+        (
+            {"rayClusters": [{"name": "a", "workerGpus": -1}]},
+            "/spec/rayClusters/0/workerGpus",
+            "at least 0",
+        ),
     ],
 )
 def test_bad_specs_name_the_field_and_leave_nothing(
@@ -170,24 +198,39 @@ def test_bad_specs_name_the_field_and_leave_nothing(
     assert answer.status_code == 422, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
-    assert pointer in [e["pointer"] for e in problem["errors"]], problem
-    assert words in " ".join(e["detail"] for e in problem["errors"])
+    told = {e["pointer"]: e["detail"] for e in problem["errors"]}
+    assert words in told[pointer], problem
     assert problem["request_id"] == answer.headers["x-request-id"]
     assert api.get("/v1/virtual-clusters/bad").status_code == 404
     assert team_status(api, team)["reservations"] == {}
 
 
-@pytest.mark.parametrize("name", ["x" * 33, "Upper", "with.dot", "-a", "default", ""])
-def test_bad_names(api: httpx2.Client, make_team: MakeTeam, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("x" * 33, "has 33 characters; at most 32 are allowed"),
+        ("Upper", "is not a DNS label; use lower-case letters"),
+        ("with.dot", "is not a DNS label; use lower-case letters"),
+        ("-a", "start with a letter"),
+        ("a-", "end with a letter or digit"),
+        ("default", "is reserved; choose another name"),
+        ("", "is not a DNS label"),
+    ],
+)
+def test_bad_names(api: httpx2.Client, make_team: MakeTeam, name: str, words: str) -> None:
     answer = api.post("/v1/virtual-clusters", json=wanted(name, make_team()))
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == "/name"
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], error["limit"]) == ("/name", "32 characters")
+    assert words in error["detail"]
 
 
 def test_a_team_that_is_not_there(api: httpx2.Client) -> None:
     answer = api.post("/v1/virtual-clusters", json=wanted("lost", "nobody"))
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == "/spec/team"
+    assert answer.json()["errors"] == [
+        {"pointer": "/spec/team", "detail": "there is no team 'nobody'; an admin can make it"}
+    ]
 
 
 def test_dry_run_writes_nothing(api: httpx2.Client, make_team: MakeTeam) -> None:
@@ -213,12 +256,22 @@ def test_patch_moves_the_reservation_and_refuses_what_breaks_a_rule(
     def patch(spec: dict[str, Any], tag: str = "*") -> httpx2.Response:
         return api.patch(path, json={"spec": spec}, headers={"If-Match": tag})
 
-    assert api.patch(path, json={"spec": {}}).status_code == 428
+    unsaid = api.patch(path, json={"spec": {}})
+    assert (unsaid.status_code, unsaid.json()["errors"]) == (
+        428,
+        [{"pointer": "/header/If-Match", "detail": "is missing"}],
+    )
     assert patch({"quota": {"cpu": "5"}}).json()["code"] == "quota_exceeded"
-    assert patch({"quota": {"cpu": "no"}}).status_code == 422
-    assert patch({"team": "other"}).json()["errors"][0]["pointer"] == "/spec/team"
-    assert patch({"replicaSets": None}).json()["errors"][0]["pointer"] == "/spec/replicaSets"
-    assert patch({"mode": "shared"}).json()["errors"][0]["pointer"] == "/spec/mode"
+    for change, pointer, words in (
+        ({"quota": {"cpu": "no"}}, "/spec/quota/cpu", "'no' is not a quantity"),
+        ({"team": "other"}, "/spec/team", "cannot be changed"),
+        ({"replicaSets": None}, "/spec/replicaSets", "names no nodes"),
+        ({"mode": "shared"}, "/spec/mode", "cannot be changed"),
+    ):
+        refused = patch(change)
+        assert refused.status_code == 422
+        told = {e["pointer"]: e["detail"] for e in refused.json()["errors"]}
+        assert words in told[pointer]
     assert api.get(path).headers["etag"] == etag
     assert team_status(api, team)["reserved"]["cpu"] == "1"
 
@@ -227,11 +280,27 @@ def test_patch_moves_the_reservation_and_refuses_what_breaks_a_rule(
     assert grown.json()["operation"]["id"].endswith(".2")
     assert team_status(api, team)["reservations"]["grow"]["cpu"] == "4"
     stale = patch({"quota": {"cpu": "2"}}, etag)
-    assert (stale.status_code, stale.json()["revision"]) == (412, grown.json()["revision"])
+    assert_stale(stale, "grow", grown.json()["revision"])
     assert patch({"quota": {"cpu": "2"}}).status_code == 202
     assert team_status(api, team)["reservations"]["grow"]["cpu"] == "2"
     same = patch({"quota": {"cpu": "2"}})
     assert same.json()["operation"]["id"].endswith(".3")
+
+
+def assert_stale(answer: httpx2.Response, name: str, revision: str) -> None:
+    """It says which header is wrong, what it should be, and what to do."""
+    assert answer.status_code == 412
+    problem = answer.json()
+    assert (problem["code"], problem["revision"]) == ("precondition_failed", revision)
+    assert problem["errors"] == [
+        {
+            "pointer": "/header/If-Match",
+            "detail": f"does not name the present revision, {revision!r}",
+        }
+    ]
+    assert problem["detail"] == (
+        f"{name!r} has changed since you read it; read it again and repeat the change"
+    )
 
 
 def test_patches_at_once_end_with_what_is_stored(
@@ -290,7 +359,7 @@ def test_delete_is_accepted_again_and_again_and_stops_changes(
     made = api.post("/v1/virtual-clusters", json=wanted("leaving", team, quota={"cpu": "1"})).json()
     path = "/v1/virtual-clusters/leaving"
     assert api.delete(path).status_code == 428
-    assert api.delete(path, headers={"If-Match": '"1"'}).status_code == 412
+    assert_stale(api.delete(path, headers={"If-Match": '"1"'}), "leaving", made["revision"])
     first = api.delete(path, headers={"If-Match": f'"{made["revision"]}"'})
     again = api.delete(path, headers={"If-Match": "*"})
     assert first.status_code == again.status_code == 202
@@ -299,13 +368,20 @@ def test_delete_is_accepted_again_and_again_and_stops_changes(
     assert (operation["action"], operation["state"]) == ("delete", "running")
     assert api.get(f"/v1/operations/{made['uid']}.1").json()["state"] == "failed"
     refused = api.patch(path, json={"spec": {"divisible": True}}, headers={"If-Match": "*"})
-    assert refused.json()["code"] == "deleting"
+    assert_deleting(refused)
     taken = api.post("/v1/virtual-clusters", json=wanted("leaving", team, quota={"cpu": "1"}))
-    assert taken.json()["code"] == "deleting"
+    assert_deleting(taken)
     busy = api.delete(f"/v1/teams/{team}", headers={"If-Match": "*"})
     assert (busy.json()["code"], busy.json()["virtual_clusters"]) == ("in_use", ["leaving"])
     used = api.delete("/v1/profiles/default", headers={"If-Match": "*"})
     assert used.json()["code"] == "in_use"
+
+
+def assert_deleting(answer: httpx2.Response) -> None:
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (409, "deleting")
+    assert problem["errors"] == [{"pointer": "/name", "detail": "is being deleted"}]
+    assert "'leaving' is being deleted; wait until it is gone" in problem["detail"]
 
 
 def test_kubeconfig_has_no_secret(

@@ -1,7 +1,10 @@
-"""`atoll up` on a sandbox of its own: started, repaired, told apart, and gone without a trace."""
+"""`atoll up` on a sandbox of its own, as the README says it: from nothing to a checked word count; then
+repaired, told apart from a second platform, and gone without a trace.
+"""
 
 import json
 import os
+import re
 import signal
 import ssl
 import stat
@@ -21,6 +24,7 @@ from waiting import until
 ATOLL = Path(sys.executable).with_name("atoll")
 PARTS = {"redis", "gateway", "api", "worker", "follower", "keeper"}
 BACK_SECONDS = 30.0
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.sandbox
 
@@ -34,23 +38,28 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def atoll(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(ATOLL), *arguments], env=environment, capture_output=True, text=True, timeout=300,
+        [str(ATOLL), *arguments], env=environment, capture_output=True, text=True, timeout=580,
         check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 
-def up(environment: dict[str, str]) -> tuple[dict[str, str], str]:
-    arguments = ("up", "--host", "sandbox", "--nodes", "2c4g=1", "--no-demo", "--name", "lab")
-    ended = atoll(environment, *arguments, "-o", "json")
+def up(environment: dict[str, str], *options: str, name: str = "lab") -> tuple[dict[str, str], str]:
+    arguments = ("up", "--host", "sandbox", "--name", name, "-o", "json")
+    ended = atoll(environment, *arguments, *options)
     assert ended.returncode == 0, ended.stderr
     answer: dict[str, str] = json.loads(ended.stdout)
     return answer, ended.stderr
 
 
-def pids(environment: dict[str, str]) -> dict[str, int]:
-    found: dict[str, Any] = json.loads(atoll(environment, "status", "-o", "json").stdout)
-    parts = [part for item in found["items"] for part in item["parts"]]
+def pids(environment: dict[str, str], name: str = "lab") -> dict[str, int]:
+    parts = platforms(environment)[name]["parts"]
     return {p["name"]: int(p["detail"].split()[1]) for p in parts if p["detail"].startswith("pid")}
+
+
+def platforms(environment: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """What `atoll status` says of each platform."""
+    found: dict[str, Any] = json.loads(atoll(environment, "status", "-o", "json").stdout)
+    return {item["name"]: item for item in found["items"]}
 
 
 def end(environment: dict[str, str], *names: str) -> dict[str, int]:
@@ -68,6 +77,44 @@ def started(environment: dict[str, str]) -> Iterator[tuple[dict[str, str], str]]
 
 
 Started = tuple[dict[str, str], str]
+
+
+def words_counted(told: str) -> int:
+    """How many words the Ray job has found, as the screen says it."""
+    assert "The same count in plain Python" in told, told
+    found = re.search(r"(\d+) words, \d+ different, in (\d+) files", told)
+    assert found, told
+    assert int(found[2]) == len(documents())
+    return int(found[1])
+
+
+def documents() -> list[Path]:
+    return [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+
+
+def test_the_demonstration_counts_right_and_is_safe_to_run_again(
+    started: Started, environment: dict[str, str]
+) -> None:
+    words = r"[a-z0-9]+(?:'[a-z]+)?"
+    right = sum(len(re.findall(words, text.read_text().lower())) for text in documents())
+    assert words_counted(started[1]) == right
+    assert "Virtual cluster demo on" in started[1]
+    before = demo(environment)
+    assert before["status"]["phase"] == "Ready"
+
+    answer, told = up(environment)
+
+    assert answer == started[0]
+    assert words_counted(told) == right
+    assert "all running" in told
+    assert "Virtual cluster demo on" not in told  # it was there
+    after = demo(environment)
+    assert (after["uid"], after["generation"]) == (before["uid"], before["generation"])
+
+
+def demo(environment: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(atoll(environment, "vc", "get", "demo", "-o", "json").stdout)
+    return found
 
 
 def test_the_answer(started: Started) -> None:
@@ -113,7 +160,7 @@ def test_kubectl_has_a_way_in_with_tls_that_stays(
     assert all(stat.S_IMODE(key.stat().st_mode) == 0o600 for key in tls.glob("*.key"))
 
     end(environment, "keeper", "gateway")
-    up(environment)
+    up(environment, "--no-demo")
 
     after = json.loads((home / "runtime" / "gateway.json").read_text())
     assert (after["tls_url"], after["pid"] != before["pid"]) == (before["tls_url"], True)
@@ -126,7 +173,7 @@ def test_a_second_run_repairs_and_keeps(started: Started, environment: dict[str,
     assert set(before) >= PARTS
     assert atoll(environment, "status").returncode == 1
 
-    answer, told = up(environment)
+    answer, told = up(environment, "--no-demo")
 
     assert answer == started[0]
     assert "3 started" in told
@@ -149,7 +196,7 @@ def test_what_is_killed_comes_back_by_itself(started: Started, environment: dict
     assert atoll(environment, "status").returncode == 0
 
     # They are as `up` would start them: it has nothing to do.
-    answer, said = up(environment)
+    answer, said = up(environment, "--no-demo")
     assert (answer, "all running" in said) == (started[0], True)
     assert pids(environment) == after
 
@@ -171,6 +218,38 @@ def test_another_host_under_the_same_name(started: Started, environment: dict[st
     assert "atoll down --name lab" in ended.stderr
 
 
+def test_two_platforms_have_nothing_in_common(
+    started: Started, environment: dict[str, str]
+) -> None:
+    mine, before = started[0], pids(environment)
+    try:
+        other, _ = up(environment, "--nodes", "1c2g=1", "--no-demo", name="spare")
+        assert [key for key in mine if mine[key] == other[key]] == ["host"]
+        found = platforms(environment)
+        assert set(found) == {"lab", "spare"}
+        assert {found[name]["api"] for name in found} == {mine["api"], other["api"]}
+        assert [p for item in found.values() for p in item["parts"] if p["state"] == "dead"] == []
+        assert not set(before.values()) & set(pids(environment, "spare").values())
+        here, there = (names(environment, name) for name in ("local-lab", "local-spare"))
+        assert (here, there) == (["demo"], [])
+        stranger = {"Authorization": f"Bearer {mine['token']}"}
+        asked = httpx2.get(f"{other['api']}/v1/teams", headers=stranger, trust_env=False)
+        assert asked.status_code == 401
+    finally:
+        ended = atoll(environment, "down", "--name", "spare")
+    assert ended.returncode == 0, ended.stderr
+    assert set(platforms(environment)) == {"lab"}
+    assert pids(environment) == before
+    assert not (Path(environment["ATOLL_HOME"]) / "spare").exists()
+    assert names(environment, "local-lab") == ["demo"]
+    assert atoll(environment, "whoami", "-o", "name").stdout == "admin\n"  # the context in use
+
+
+def names(environment: dict[str, str], context: str) -> list[str]:
+    """The virtual clusters of the platform of a context."""
+    return atoll(environment, "--context", context, "vc", "list", "-o", "name").stdout.split()
+
+
 def test_down_leaves_nothing(started: Started, environment: dict[str, str]) -> None:
     running = pids(environment)
     ended = atoll(environment, "down", "--name", "lab")
@@ -185,6 +264,7 @@ def test_down_leaves_nothing(started: Started, environment: dict[str, str]) -> N
 
 def _mentions(process: Path, text: str) -> bool:
     try:
-        return text.encode() in (process / "cmdline").read_bytes()
+        told = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        return text.encode() in told
     except OSError:
         return False

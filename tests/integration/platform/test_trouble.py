@@ -19,12 +19,14 @@ from atoll.cluster.kinds import (
     LEASE,
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME_CLAIM,
     RESOURCE_QUOTA,
     SECRET,
     SERVICE,
     STATEFUL_SET,
     TEAM,
     VIRTUAL_CLUSTER,
+    Kind,
 )
 from atoll.contract.virtual_clusters import VirtualClusterCreate
 from atoll.settings import Settings
@@ -33,8 +35,13 @@ from atoll_worker.adapters.redis_store import RedisStores
 from atoll_worker.reconcile.runner import Runner
 from atoll_worker.reconcile.steps import all_steps
 from builders.sandbox_site import Site, children, ready, until
+from builders.site_figures import Counted, agent, counted, host_memory
 
 pytestmark = pytest.mark.sandbox
+VOLUME = Kind("", "v1", "PersistentVolume", "persistentvolumes", False)
+LEASES, QUEUE_AGE = "atoll_lease_changes_total", "atoll_queue_age_seconds"
+IDLE_BYTES = 400 * 2**20
+"""Most that a virtual cluster without Ray clusters may take of this machine, as promised for the sandbox."""
 
 
 def resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -92,14 +99,24 @@ async def settled(cluster: Cluster, namespace: str) -> dict[str, str]:
 async def test_kubectl_apply_is_enough_and_a_second_look_writes_nothing(
     site: Site, cluster: Cluster
 ) -> None:
+    idle = host_memory(site)
     await cluster.create(resource("VirtualCluster", "applied", wish()))
     await until(cluster, "applied", ready)
     before = await settled(cluster, "vc-applied")
+    more = taken(idle, host_memory(site), agent(site))
+    assert more < IDLE_BYTES, f"an idle virtual cluster takes {more / 2**20:.0f} MiB"
     settings = Settings(kubeconfig=site.kubeconfig, reach="kubeconfig", charts=site.charts)
     releases = HelmReleases(str(site.helm), site.charts)
     runner = Runner(cluster, settings, releases, RedisStores(), all_steps())
     assert [await runner.look("applied") for _ in range(2)] == ["converged", "converged"]
     assert await revisions(cluster, "vc-applied") == before
+
+
+def taken(before: dict[int, int], after: dict[int, int], grows: int) -> int:
+    """Bytes of the processes that came, and those by which the process `grows` did."""
+    came = sum(size for pid, size in after.items() if pid not in before)
+    assert came, "a virtual cluster has processes of its own"
+    return came + max(0, after[grows] - before[grows])
 
 
 async def test_a_worker_killed_at_every_step_is_followed_by_another(
@@ -195,11 +212,46 @@ async def test_delete_leaves_nothing_even_while_creating(site: Site, cluster: Cl
 async def test_delete_of_a_ready_one_leaves_nothing(site: Site, cluster: Cluster) -> None:
     spec = {"name": "r", "workers": 1, "headCpu": "500m", "workerCpu": "500m",
             "headMemory": "1Gi", "workerMemory": "1Gi"}  # fmt: skip
+    idle = counted(site, "worker")
     await cluster.create(resource("VirtualCluster", "whole", wish(rayClusters=[spec])))
-    await until(cluster, "whole", ready, 240)
+    found = await until(cluster, "whole", ready, 240)
+    made = counted(site, "worker")
+    steps = [step["name"] for step in (found or {})["status"]["steps"]]
+    assert {"redis", "control-plane", "policies", "ray-clusters", "probe"} <= set(steps)
+    assert_steps_moved(idle, made, steps)
+    assert made(LEASES) > idle(LEASES)
+    assert made(f"{QUEUE_AGE}_count") > idle(f"{QUEUE_AGE}_count")
+    assert made(f"{QUEUE_AGE}_sum") > idle(f"{QUEUE_AGE}_sum")
+    kept = await on_disk(site, cluster, "vc-whole")
+    assert len(kept) >= 2  # of the control plane and of Redis, whose keys are there
     await cluster.delete(VIRTUAL_CLUSTER, "whole")
     await until(cluster, "whole", lambda vc: vc is None)
     assert await traces(cluster, "whole") == []
+    assert_steps_moved(made, counted(site, "worker"), steps)
+    await gone_from_disk(kept)
+
+
+def assert_steps_moved(before: Counted, after: Counted, steps: list[str]) -> None:
+    """Every step was counted as done, with its time."""
+    for step in steps:
+        for number in ("count", "sum"):
+            name = f"atoll_step_duration_seconds_{number}"
+            was, now = (found(name, step=step, outcome="done") for found in (before, after))
+            assert now > was, (step, number)
+
+
+async def on_disk(site: Site, cluster: Cluster, namespace: str) -> list[Path]:
+    """Where the volumes of a namespace's claims are."""
+    claims = await cluster.items(PERSISTENT_VOLUME_CLAIM, namespace)
+    return [site.root / "sandbox" / "volumes" / claim["metadata"]["uid"] for claim in claims]
+
+
+async def gone_from_disk(folders: list[Path]) -> None:
+    """A provisioner removes them a moment after their claims."""
+    deadline = time.monotonic() + 60
+    while left := [folder for folder in folders if folder.exists()]:
+        assert time.monotonic() < deadline, left
+        await asyncio.sleep(0.2)
 
 
 async def traces(cluster: Cluster, name: str) -> list[str]:
@@ -213,6 +265,10 @@ async def traces(cluster: Cluster, name: str) -> list[str]:
     for kind, space in ((LEASE, "atoll-system"), (SECRET, "atoll-access")):
         names = [item["metadata"]["name"] for item in await cluster.items(kind, space)]
         found += [f"{kind.kind} {n}" for n in names if n.endswith(f"-{name}")]
+    claims = await cluster.items(PERSISTENT_VOLUME_CLAIM, f"vc-{name}")
+    found += [f"PersistentVolumeClaim {claim['metadata']['name']}" for claim in claims]
+    # The keys of its own Redis are in such a claim; those in another's are test_external_redis.py's.
+    found += [f"PersistentVolume {volume}" for volume in await volumes_left(cluster, f"vc-{name}")]
     nodes = await cluster.items(NODE, labels={"atoll.dev/virtual-cluster": name})
     found += [f"Node {n['metadata']['name']}" for n in nodes]
     ledger = (await cluster.get(TEAM, "blue"))["status"]["reservations"]
@@ -220,3 +276,17 @@ async def traces(cluster: Cluster, name: str) -> list[str]:
     if await cluster.find(VIRTUAL_CLUSTER, name):
         found.append("the VirtualCluster itself")
     return found
+
+
+async def volumes_left(cluster: Cluster, namespace: str) -> list[str]:
+    """The volumes of a namespace's claims, once the provisioner has had its time to remove them."""
+    deadline = time.monotonic() + 60
+    while True:
+        left = [
+            volume["metadata"]["name"]
+            for volume in await cluster.items(VOLUME)
+            if (volume["spec"].get("claimRef") or {}).get("namespace") == namespace
+        ]
+        if not left or time.monotonic() > deadline:
+            return left
+        await asyncio.sleep(0.2)

@@ -120,7 +120,7 @@ FOCUS = """() => {
 
 @pytest.fixture
 def busy(science_ray: str, kube: Kube) -> str:
-    kube.status(science_ray, status_at(7) | {"used": {"cpu": "7", "memory": "17Gi"}})
+    kube.status(science_ray, status_at("operator") | {"used": {"cpu": "7", "memory": "17Gi"}})
     return science_ray
 
 

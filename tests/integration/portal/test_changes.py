@@ -15,7 +15,7 @@ def test_quota_and_workers_can_be_changed_while_a_worker_writes_status(
     expect(page.get_by_text("16 cores of the team's 16 cores can be had.")).to_be_visible()
     page.get_by_role("textbox", name="CPU", exact=True).fill("10")
     page.get_by_label("Workers of main").fill("3")
-    kube.status(science_ray, status_at(3))  # a new revision, the same wish
+    kube.status(science_ray, status_at("nodes"))  # a new revision, the same wish
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(f"**/virtual-clusters/{science_ray}")
     spec = kube.read("virtualclusters", science_ray)["spec"]
@@ -58,7 +58,7 @@ def test_a_change_by_somebody_else_is_told_and_can_be_overridden(
 def test_deletion_names_what_goes_asks_and_then_shows_the_way(
     page: Page, kube: Kube, science_ray: str
 ) -> None:
-    kube.status(science_ray, status_at(13) | {"namespace": f"vc-{science_ray}"})
+    kube.status(science_ray, status_at() | {"namespace": f"vc-{science_ray}"})
     page.goto(f"/virtual-clusters/{science_ray}")
     page.get_by_role("link", name="Delete").click()
     main = page.get_by_role("main")

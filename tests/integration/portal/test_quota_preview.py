@@ -18,7 +18,7 @@ def seen(page: Page) -> Locator:
 
 
 def test_it_says_what_is_over_and_writes_nothing(page: Page, kube: Kube, science_ray: str) -> None:
-    kube.status(science_ray, status_at(13) | {"used": {"cpu": "7", "memory": "3Gi"}})
+    kube.status(science_ray, status_at() | {"used": {"cpu": "7", "memory": "3Gi"}})
     page.goto(f"/virtual-clusters/{science_ray}")
     page.get_by_role("link", name="Preview another quota").click()
     cpu(page).fill("6")
@@ -76,7 +76,7 @@ def test_a_change_by_somebody_else_is_told_in_a_preview_too(
 
 
 def test_everybody_can_read_it_also_on_a_phone(page: Page, kube: Kube, science_ray: str) -> None:
-    kube.status(science_ray, status_at(13) | {"used": {"cpu": "7", "memory": "17Gi"}})
+    kube.status(science_ray, status_at() | {"used": {"cpu": "7", "memory": "17Gi"}})
     for amount, verdict in (("6", "accepted"), ("2", "refused")):
         page.set_viewport_size({"width": 375, "height": 720})
         page.goto(f"/virtual-clusters/{science_ray}/edit")

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from atoll.contract.ray import RayClusterRead, RayJobRead
-from builders.timeline import ago, status_at
+from builders.timeline import ALL, ago, place, status_at, where
 from integration.portal.conftest import TOKEN, Gateway, Kube, Portal
 
 
@@ -18,8 +18,8 @@ def test_the_timeline_moves_without_a_reload_and_is_right_after_one(
     expect(page.locator("#live")).to_have_text("Live")
     page.evaluate("window.stillTheSamePage = true")
 
-    kube.status(science_ray, status_at(7))
-    expect(state).to_contain_text(re.compile(r"Installing KubeRay, step 8 of 13, \d+ s"))
+    kube.status(science_ray, status_at("operator"))
+    expect(state).to_contain_text(re.compile(rf"Installing KubeRay, {where('operator')}, \d+ s"))
     expect(state).to_contain_text("0 of 1 ready")
     expect(page.locator("[data-step=operator]")).to_have_attribute("aria-current", "step")
     expect(page.locator("[data-step=redis]")).to_contain_text("Done:")
@@ -28,22 +28,22 @@ def test_the_timeline_moves_without_a_reload_and_is_right_after_one(
     before = state.inner_text()
     expect(state).not_to_have_text(before)  # the seconds go on by themselves
 
-    kube.status(science_ray, status_at(9))
-    expect(state).to_contain_text("Setting up the team's queue, step 10 of 13")
+    kube.status(science_ray, status_at("queue"))
+    expect(state).to_contain_text(f"Setting up the team's queue, {where('queue')}")
     expect(page.get_by_role("status").last).to_contain_text("Setting up the team's queue")
     assert page.evaluate("window.stillTheSamePage")
 
     page.reload()
-    expect(state).to_contain_text("Setting up the team's queue, step 10 of 13")
-    kube.status(science_ray, status_at(13))
+    expect(state).to_contain_text(f"Setting up the team's queue, {where('queue')}")
+    kube.status(science_ray, status_at())
     expect(state).to_contain_text("Ready to use for")
-    expect(page.locator("#way")).to_contain_text("13 of 13 steps done")
+    expect(page.locator("#way")).to_contain_text(f"{ALL} of {ALL} steps done")
 
 
 def test_without_javascript_the_page_says_the_same(
     page: Page, kube: Kube, science_ray: str, portal: Portal
 ) -> None:
-    kube.status(science_ray, status_at(7))
+    kube.status(science_ray, status_at("operator"))
     cookies = page.context.cookies()
     browser = page.context.browser
     assert browser
@@ -52,7 +52,7 @@ def test_without_javascript_the_page_says_the_same(
     plain = context.new_page()
     plain.goto(f"/virtual-clusters/{science_ray}")
     expect(plain.get_by_role("region", name="State", exact=True)).to_contain_text(
-        "Installing KubeRay, step 8 of 13"
+        f"Installing KubeRay, {where('operator')}"
     )
     expect(plain.locator("#live")).to_be_hidden()
     expect(plain.get_by_role("button", name="Copy kubeconfig")).to_be_hidden()
@@ -64,10 +64,12 @@ def test_without_javascript_the_page_says_the_same(
 def test_conditions_and_failures_are_told_in_words(
     page: Page, kube: Kube, science_ray: str
 ) -> None:
-    kube.status(science_ray, status_at(7, failed="kuberay-operator 1.6.2: the repository says 404"))
+    kube.status(
+        science_ray, status_at("operator", failed="kuberay-operator 1.6.2: the repository says 404")
+    )
     page.goto(f"/virtual-clusters/{science_ray}")
     state = page.get_by_role("region", name="State", exact=True)
-    expect(state).to_contain_text("Failed: installing KubeRay, step 8 of 13")
+    expect(state).to_contain_text(f"Failed: installing KubeRay, {where('operator')}")
     expect(state).to_contain_text("the repository says 404")
     row = page.locator("[data-condition=OperatorReady]")
     expect(row).to_contain_text("KubeRay is running")
@@ -75,18 +77,18 @@ def test_conditions_and_failures_are_told_in_words(
     expect(row).to_contain_text("A chart cannot be found")
     waits = page.locator("[data-condition=QueueReady]")
     expect(waits).to_contain_text("The Kubernetes API of the virtual cluster answers")
-    page.get_by_text("7 more statements that hold").click()
+    page.get_by_text(f"{place('operator')} more statements that hold").click()
     expect(page.locator("[data-condition=RedisReady]")).to_contain_text("Yes")
 
 
 def test_open_details_and_focus_survive_an_update(page: Page, kube: Kube, science_ray: str) -> None:
-    kube.status(science_ray, status_at(7))
+    kube.status(science_ray, status_at("operator"))
     page.goto(f"/virtual-clusters/{science_ray}")
     expect(page.locator("#live")).to_have_text("Live")
-    page.get_by_text("7 more statements that hold").click()
+    page.get_by_text(f"{place('operator')} more statements that hold").click()
     page.get_by_role("link", name="Delete").focus()
-    kube.status(science_ray, status_at(8))
-    expect(page.get_by_role("region", name="State", exact=True)).to_contain_text("step 9 of 13")
+    kube.status(science_ray, status_at("scheduler"))
+    expect(page.get_by_role("region", name="State", exact=True)).to_contain_text(where("scheduler"))
     expect(page.locator("#conditions-held")).to_have_attribute("open", "")
     expect(page.get_by_role("link", name="Delete")).to_be_focused()
 
@@ -94,7 +96,7 @@ def test_open_details_and_focus_survive_an_update(page: Page, kube: Kube, scienc
 def test_a_page_that_nobody_sees_holds_no_stream_and_catches_up(
     page: Page, kube: Kube, science_ray: str
 ) -> None:
-    kube.status(science_ray, status_at(5))
+    kube.status(science_ray, status_at("control-plane"))
     page.goto(f"/virtual-clusters/{science_ray}")
     expect(page.locator("#live")).to_have_text("Live")
     show = """hidden => {
@@ -102,33 +104,33 @@ def test_a_page_that_nobody_sees_holds_no_stream_and_catches_up(
       document.dispatchEvent(new Event('visibilitychange'));
     }"""
     page.evaluate(show, True)
-    kube.status(science_ray, status_at(6))
+    kube.status(science_ray, status_at("access"))
     page.wait_for_timeout(1500)
     state = page.get_by_role("region", name="State", exact=True)
-    expect(state).to_contain_text("step 6 of 13")
+    expect(state).to_contain_text(where("control-plane"))
     page.evaluate(show, False)
-    expect(state).to_contain_text("step 7 of 13")
+    expect(state).to_contain_text(where("access"))
 
 
 def test_a_lost_stream_says_so_and_comes_back(
     page: Page, kube: Kube, science_ray: str, portal: Portal
 ) -> None:
-    kube.status(science_ray, status_at(5))
+    kube.status(science_ray, status_at("control-plane"))
     page.goto(f"/virtual-clusters/{science_ray}")
     expect(page.locator("#live")).to_have_text("Live")
     portal.stop()
     expect(page.locator("#live")).to_contain_text("reconnecting")
-    kube.status(science_ray, status_at(6))
+    kube.status(science_ray, status_at("access"))
     portal.start()
     expect(page.locator("#live")).to_have_text("Live", timeout=20_000)
     expect(page.get_by_role("region", name="State", exact=True)).to_contain_text(
-        "Opening access, step 7 of 13"
+        f"Opening access, {where('access')}"
     )
 
 
 def test_quota_bars_warn_and_hatch(page: Page, kube: Kube, science_ray: str) -> None:
     used = {"cpu": "6500m", "memory": "17Gi"}
-    kube.status(science_ray, status_at(13) | {"used": used, "nodes": ["host-0", "host-1"]})
+    kube.status(science_ray, status_at() | {"used": used, "nodes": ["host-0", "host-1"]})
     page.goto(f"/virtual-clusters/{science_ray}")
     cpu = page.get_by_role("meter", name="CPU")
     expect(cpu).to_have_attribute(
@@ -173,7 +175,7 @@ def test_kubeconfig_can_be_copied_and_downloaded(page: Page, science_ray: str) -
 def test_ray_is_shown_and_its_absence_is_told(
     page: Page, kube: Kube, science_ray: str, gateway: Gateway
 ) -> None:
-    kube.status(science_ray, status_at(13))
+    kube.status(science_ray, status_at())
     gateway.answers.clear()
     page.goto(f"/virtual-clusters/{science_ray}")
     expect(page.locator("#ray-clusters")).to_contain_text("cannot be reached right now")

@@ -74,6 +74,33 @@ async def test_what_is_wrong_is_told_with_address_and_secret(server: Server) -> 
         assert (await refused(access(server))).reason == "RedisReadOnly"
 
 
+@pytest.mark.parametrize(
+    ("rules", "kept"),
+    [
+        ("~ATOLL:* ~DUMMY", "RAY"),
+        ("~RAY* ~DUMMY", "ATOLL:"),
+        ("~RAY* ~ATOLL:*", "DUMMY"),
+        ("%R~RAY* ~ATOLL:* ~DUMMY", "RAY"),
+    ],
+)
+async def test_keys_that_the_user_may_not_reach_are_named(
+    server: Server, rules: str, kept: str
+) -> None:
+    commands = ("+@all", "-@dangerous", "+info")
+    narrow = access(server, username="narrow", password="nar", each=False)
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "narrow", "on", ">nar", *rules.split(), *commands)
+        told = await refused(narrow)
+        assert told.reason == "RedisKeysForbidden"
+        assert f"read and write {kept}" in told.detail
+        assert "Allow it the keys ~RAY* ~ATOLL:* ~DUMMY" in told.detail
+        assert "atoll-system/theirs" in told.detail
+        # What the guide asks for is enough.
+        client.execute_command("ACL", "SETUSER", "narrow", "~RAY*", "~ATOLL:*", "~DUMMY")
+        await ExternalRedisStore(narrow).check()
+        assert client.dbsize() == 0
+
+
 async def test_tls_is_held_to_its_authority_and_its_name(tmp_path: Path) -> None:
     authority = certificate(tmp_path)
     other = tmp_path / "other"

@@ -21,7 +21,7 @@ STUCK = """
 import time
 from atoll_worker.tasks import ended_after
 
-with ended_after(0.2):
+with ended_after(0.2, {}):
     time.sleep(60)
 """
 

@@ -45,3 +45,15 @@ async def test_status_and_event_say_what_to_mend_once(host: Cluster) -> None:
     await host.patch(VIRTUAL_CLUSTER, NAME, {"spec": {"quota": {"cpu": "1"}}})
     assert await look(host, NAME) == "failed"  # it is read again: there is no such team
     assert ready(await host.get(VIRTUAL_CLUSTER, NAME))["reason"] == "TeamMissing"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"), [("soon", "failed"), ("2099-01-01T00:00:00", "later"), ("", "failed")]
+)
+async def test_a_time_of_the_next_try_is_read_however_it_is_written(
+    api_server: Path, text: str, word: str
+) -> None:
+    async with lone(api_server, "retried", cpu="1") as host:
+        status = {"status": {"observedGeneration": 1, "retryAt": text}}
+        await host.patch(VIRTUAL_CLUSTER, "retried", status, status=True)
+        assert await look(host, "retried") == word  # "failed": there is no such team

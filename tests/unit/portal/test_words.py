@@ -11,7 +11,7 @@ from atoll.portal import words
 from atoll.portal.bars import quota_bar, quota_bars
 from atoll.portal.times import clock, duration, parse_time
 from atoll.resources.meta import Condition
-from builders.timeline import STEPS
+from atoll_worker.reconcile.steps import all_steps
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_a_bar_never_leaves_its_frame(taken: int, limit: int) -> None:
     assert (bar.level == "over") == (taken > limit)
 
 
-def test_every_step_of_the_builder_has_words() -> None:
-    for name, title, kind in STEPS:
-        found = words.find_step(name)
-        assert found is not None, name
-        assert found is words.find_step(kind)
-        assert words.step_words(name, title) == found.doing
+def test_every_step_of_the_worker_has_words() -> None:
+    for step in all_steps():
+        found = words.find_step(step.name)
+        assert found is not None, step.name
+        assert words.find_step(step.condition) is not None, step.condition
+        assert words.step_words(step.name, step.title) == found.doing

@@ -20,6 +20,8 @@ from atoll_worker.adapters.redis_connection import Login, connected
 from atoll_worker.reconcile.ports import External, Instance, KnownUsers
 
 _BATCH = 500
+_PROBED = ("RAYatoll-asks@KV", "ATOLL:asks", "DUMMY")
+"""A key of each kind: of a Ray head, of our notes, and the one by which Ray asks whether it may write."""
 
 
 class ExternalRedisStore:
@@ -50,6 +52,14 @@ class ExternalRedisStore:
                 reason, words = problem
                 raise PermanentError(
                     f"Redis {self._instance.name} {words}", reason=reason, who="admin"
+                )
+            if refused := await _forbidden_key(client):
+                needs = "all keys" if self._external.each else "the keys ~RAY* ~ATOLL:* ~DUMMY"
+                raise PermanentError(
+                    f"Redis {self._instance.name} does not let the user of Secret {self._external.secret} "
+                    f"read and write {refused}. Allow it {needs}.",
+                    reason="RedisKeysForbidden",
+                    who="admin",
                 )
             if self._external.each and (refused := await _may_not_manage_users(client)):
                 raise PermanentError(
@@ -169,6 +179,21 @@ def _unfit(info: dict[str, Any]) -> tuple[str, str] | None:
             f"drops keys when it is full (maxmemory-policy {policy}), and so the state of Ray heads. Set "
             "maxmemory-policy to noeviction."
         )
+    return None
+
+
+async def _forbidden_key(client: "Redis") -> str | None:
+    """The first key of those that Ray and we use which Redis keeps from us, and what it says. Nothing is
+    changed to find out: a field that is not there is counted and removed.
+    """
+    for key in _PROBED:
+        try:
+            await client.hlen(key)
+            await client.hdel(key, "atoll-asks")
+        except NoPermissionError as error:
+            return f"{key} ({error})"
+        except ResponseError:
+            continue  # let through, and of another type
     return None
 
 

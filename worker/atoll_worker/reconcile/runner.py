@@ -30,6 +30,7 @@ from atoll.resources.teams import Team
 from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterStatus
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics as metrics
+from atoll_worker.malformed import not_before
 from atoll_worker.reconcile import unreadable
 from atoll_worker.reconcile.engine import Engine, PassResult
 from atoll_worker.reconcile.events import write_events, write_warning
@@ -61,14 +62,20 @@ class Runner:
         self._stores = stores
         self._engine, self._version = Engine(steps), version
 
-    async def look(self, name: str) -> str:
-        """One look; answers in a word what came of it, as `atoll_look_duration_seconds` counts it."""
+    async def look(self, name: str, about: dict[str, str] | None = None) -> str:
+        """One look; answers in a word what came of it, as `atoll_look_duration_seconds` counts it.
+
+        `about` gets whose work it is, for whoever has to tell that the look was cut short.
+        """
         try:
             item = await self._host.get(VIRTUAL_CLUSTER, name)
         except NotFoundError:
             return "gone"
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(**_context(item)):
+        context = _context(item)
+        if about is not None:
+            about.update(context)
+        with structlog.contextvars.bound_contextvars(**context):
             try:
                 word = await self._look(item)
             except HeldByOtherError:
@@ -264,7 +271,7 @@ def _too_early(vc: VirtualCluster) -> bool:
     status = vc.status
     if not status.retry_at or status.observed_generation != vc.metadata.generation:
         return False
-    return datetime.fromisoformat(status.retry_at) > datetime.now(UTC)
+    return not_before(status.retry_at) > datetime.now(UTC)
 
 
 def _word(result: PassResult) -> str:
