@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from atoll.hosts.bundle import Bundle, Manifest, needed_images, sha256, write_index
+from atoll.hosts.bundle import Bundle, needed_images, sha256, write_index
 from atoll.hosts.errors import BundleError
+from atoll.hosts.profiles import Manifest
 
 Say = Callable[[str], None]
 _MINUTES = 60
