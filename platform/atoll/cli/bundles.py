@@ -17,6 +17,7 @@ from atoll.hosts import bundle_transfer
 from atoll.hosts.bundle import Bundle
 from atoll.hosts.errors import BundleError, ToolchainError
 from atoll.hosts.profiles import built_in_profiles
+from atoll.hosts.recipes import KIND_NODE
 from atoll.hosts.toolchain import Toolchain, cache_folder
 from atoll.resources.profiles import ProfileSpec
 
@@ -38,6 +39,9 @@ def pull(
     profile: ProfileFiles = None,
     bundle: Folder = None,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Charts alone.")] = True,
+    kind: Annotated[
+        bool, typer.Option("--kind", help="Also the image that kind's nodes are made of.")
+    ] = False,
 ) -> None:
     """Fetch what profiles need: charts by helm, images by skopeo, docker or ctr.
 
@@ -51,7 +55,8 @@ def pull(
     folder = bundle or bundle_folder() or cache_folder() / "bundle"
     try:
         helm = str(Toolchain().path("helm"))
-        made = bundle_transfer.Puller(folder, helm, session.say).pull(wanted, images=images)
+        puller = bundle_transfer.Puller(folder, helm, session.say)
+        made = puller.pull(wanted, images=images, more=[KIND_NODE] if kind else [])
     except (BundleError, ToolchainError) as error:
         raise AtollError(str(error), code="bundle_pull") from error
     session.say(f"{folder}: {len(made.charts)} charts, {len(made.images)} images.")
@@ -96,12 +101,12 @@ def load(
     session, found = session_of(ctx), _read(bundle)
     try:
         program = str(Toolchain().path("kind")) if into == "kind" else None
-        bundle_transfer.load(
+        number = bundle_transfer.load(
             found, into, session.say, kind=program, name=cluster, address=address
         )  # fmt: skip
     except (BundleError, ToolchainError) as error:
         raise AtollError(str(error), code="bundle_load") from error
-    session.say(f"{len(found.images)} images loaded into {into}.")
+    session.say(f"{count(number, 'image')} loaded into {into}.")
 
 
 @app.command("list")

@@ -82,6 +82,10 @@ class Bundle:
             ]
         return found
 
+    def holds(self, reference: str) -> bool:
+        """Whether the index names an image."""
+        return any(image.reference == reference for image in self.images)
+
     def _wrong(self, entry: ChartFile | ImageFile) -> str | None:
         path = self.folder / entry.file
         if not path.is_file():
