@@ -104,20 +104,23 @@ class Bundle:
 
 def needed_images(spec: Mapping[str, Any]) -> list[str]:
     """References of every image that virtual clusters of a profile's spec start."""
+    return [image for images in images_by_part(spec).values() for image in images]
+
+
+def images_by_part(spec: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The same by the part of the spec that says their version; the others are `companions`."""
     kubernetes, ray = spec["kubernetes"], spec["ray"]
     minor = ".".join(kubernetes["version"].split(".")[:2])
-    images = [
-        f"ghcr.io/loft-sh/vcluster-oss:{spec['vcluster']['chart']['version']}",
-        f"{kubernetes.get('image', KUBERNETES_IMAGE)}:v{kubernetes['version']}",
-        f"quay.io/kuberay/operator:v{spec['kuberay']['chart']['version']}",
-        *_scheduler_images(spec["scheduler"]),
-        f"{ray.get('image', RAY_IMAGE)}:{ray['version']}",
-        spec.get("redis", {}).get("image", f"{REDIS_IMAGE}:7"),
-        REWRITE_IMAGE,
-    ]
-    if minor in COREDNS:
-        images.append(f"docker.io/coredns/coredns:{COREDNS[minor]}")
-    return images
+    names = [f"docker.io/coredns/coredns:{COREDNS[minor]}"] if minor in COREDNS else []
+    return {
+        "vcluster": [f"ghcr.io/loft-sh/vcluster-oss:{spec['vcluster']['chart']['version']}"],
+        "kubernetes": [f"{kubernetes.get('image', KUBERNETES_IMAGE)}:v{kubernetes['version']}"],
+        "kuberay": [f"quay.io/kuberay/operator:v{spec['kuberay']['chart']['version']}"],
+        "scheduler": _scheduler_images(spec["scheduler"]),
+        "ray": [f"{ray.get('image', RAY_IMAGE)}:{ray['version']}"],
+        "redis": [spec.get("redis", {}).get("image", f"{REDIS_IMAGE}:7")],
+        "companions": [REWRITE_IMAGE, *names],
+    }
 
 
 def _scheduler_images(part: Mapping[str, Any]) -> list[str]:
