@@ -72,7 +72,7 @@ class Bundle:
     def problems(self, profiles: Iterable[Manifest] = ()) -> list[str]:
         """What is wrong: files that are missing or altered, and what a profile needs and lacks."""
         files: list[ChartFile | ImageFile] = [*self.charts, *self.images]
-        found = [text for entry in files if (text := self._wrong(entry))]
+        found = [text for entry in files if (text := self.wrong(entry))]
         references = {image.reference for image in self.images}
         for profile in profiles:
             name = profile["metadata"]["name"]
@@ -86,7 +86,8 @@ class Bundle:
         """Whether the index names an image."""
         return any(image.reference == reference for image in self.images)
 
-    def _wrong(self, entry: ChartFile | ImageFile) -> str | None:
+    def wrong(self, entry: ChartFile | ImageFile) -> str | None:
+        """What is wrong with a file: it is missing or altered; None when it is as the index says."""
         path = self.folder / entry.file
         if not path.is_file():
             return f"{entry.file} is missing"

@@ -119,11 +119,17 @@ def load(
     """Put images, all or `only` those, onto nodes; how many they were. `into` is docker, kind
     (program `kind`, cluster `name`) or containerd (of this machine, at `address`).
 
-    What kind's nodes are made of is for Docker alone. BundleError says which image did not go in.
+    What kind's nodes are made of is for Docker alone. BundleError says which image did not go in; none
+    does when one of the files is not what the index says.
     """
     wanted = [image for image in bundle.images if only is None or image.reference in only]
     if into != "docker":
         wanted = [image for image in wanted if image.reference != KIND_NODE]
+    if altered := [text for image in wanted if (text := bundle.wrong(image))]:
+        raise BundleError(
+            f"{'; '.join(altered)}. Nothing was loaded; fetch the bundle anew with atoll bundle pull, or "
+            "copy it again from where it is whole (atoll bundle verify)."
+        )
     for image in wanted:
         path = str(bundle.folder / image.file)
         say(f"image {image.reference}")
