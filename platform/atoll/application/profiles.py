@@ -8,6 +8,7 @@ from atoll.application.idempotency import find_earlier, idempotency, one_at_a_ti
 from atoll.application.pages import PageAsk, piece
 from atoll.application.reads import profile_read
 from atoll.application.revisions import Expected, check_revision
+from atoll.application.stock import Stock
 from atoll.application.validation import (
     StoredInvalidError,
     can_exist,
@@ -41,8 +42,9 @@ _FIELDS = {
 class Profiles:
     """Use cases of profiles. Every method raises errors of `atoll.errors`."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, stock: Stock) -> None:
         self._cluster = cluster
+        self._stock = stock
 
     async def page(self, caller: Caller, ask: PageAsk | None = None) -> Page[ProfileRead]:
         """A piece of the list of profiles, by name. Everybody who is signed in may see them."""
@@ -67,7 +69,8 @@ class Profiles:
         dry_run: bool = False,
     ) -> ProfileRead:
         """A new profile. ConflictError (code "exists") when the name is taken."""
-        refuse_if_any([*_name_problems(wanted.name), *spec_problems(wanted.spec)])
+        found = spec_problems(wanted.spec) or self._stock.problems(wanted.spec)
+        refuse_if_any([*_name_problems(wanted.name), *found])
         use = idempotency(caller, "POST /v1/profiles", key, wanted)
         profile = Profile(metadata=Metadata(name=wanted.name), spec=wanted.spec)
         async with one_at_a_time(use):
@@ -97,7 +100,7 @@ class Profiles:
             found = await self._find(name)
             check_revision(found, expected)
             spec = parse(ProfileSpec, merge_patch(found.get("spec") or {}, change), "/spec")
-            refuse_if_any(spec_problems(spec))
+            refuse_if_any(spec_problems(spec) or self._new_lacks(found, spec))
             await self._refuse_other_scheduler(found, spec)
             await self._refuse_steps(stored(Profile, found), spec)
             wanted = {**found, "spec": spec.dump()}
@@ -108,6 +111,12 @@ class Profiles:
             except StaleWriteError:  # somebody else's change; the revision tells
                 continue
         raise _too_often(name)
+
+    def _new_lacks(self, found: Object, spec: ProfileSpec) -> list[FieldProblem]:
+        """What the bundle lacks and the profile did not ask for before: an old one can still retire."""
+        before = parse(ProfileSpec, found.get("spec") or {}, "/spec")
+        known = self._stock.problems(before)
+        return [problem for problem in self._stock.problems(spec) if problem not in known]
 
     async def _users(self, name: str) -> list[str]:
         """Names of the virtual clusters with this profile."""

@@ -11,6 +11,7 @@ from atoll.application.quota_history import QuotaHistory
 from atoll.application.quota_keeper import QuotaKeeper
 from atoll.application.quota_requests import QuotaRequests
 from atoll.application.quotas import Quotas
+from atoll.application.stock import Stock
 from atoll.application.teams import Teams
 from atoll.application.virtual_clusters import VirtualClusters
 from atoll.cluster.client import Cluster
@@ -45,7 +46,7 @@ class UseCases:
             quotas=Quotas(cluster, changes, history),
             quota_requests=QuotaRequests(cluster, changes, grants),
             quota_keeper=QuotaKeeper(cluster, history, grants),
-            profiles=Profiles(cluster),
+            profiles=Profiles(cluster, Stock(settings.charts)),
             virtual_clusters=VirtualClusters(
                 cluster, dispatch, feed, node_label=settings.node_label
             ),

@@ -16,6 +16,8 @@ from atoll.errors import AtollError
 from atoll.hosts import bundle_transfer
 from atoll.hosts.bundle import Bundle
 from atoll.hosts.errors import BundleError, ToolchainError
+from atoll.hosts.profiles import built_in_profiles
+from atoll.hosts.recipes import KIND_NODE
 from atoll.hosts.toolchain import Toolchain, cache_folder
 from atoll.resources.profiles import ProfileSpec
 
@@ -37,18 +39,24 @@ def pull(
     profile: ProfileFiles = None,
     bundle: Folder = None,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Charts alone.")] = True,
+    kind: Annotated[
+        bool, typer.Option("--kind", help="Also the image that kind's nodes are made of.")
+    ] = False,
 ) -> None:
     """Fetch what profiles need: charts by helm, images by skopeo, docker or ctr.
 
+    Without -f the tested profiles are taken, those that `atoll up` makes where there is neither a
+    bundle nor a profile.
+
     Example: atoll bundle pull -f profile.yaml --bundle ./bundle
     """
-    session, wanted = session_of(ctx), _profiles(profile or ())
-    if not wanted:
-        raise UsageError("Say which profiles with -f FILE.")
+    session = session_of(ctx)
+    wanted = _profiles(profile) if profile else built_in_profiles()
     folder = bundle or bundle_folder() or cache_folder() / "bundle"
     try:
         helm = str(Toolchain().path("helm"))
-        made = bundle_transfer.Puller(folder, helm, session.say).pull(wanted, images=images)
+        puller = bundle_transfer.Puller(folder, helm, session.say)
+        made = puller.pull(wanted, images=images, more=[KIND_NODE] if kind else [])
     except (BundleError, ToolchainError) as error:
         raise AtollError(str(error), code="bundle_pull") from error
     session.say(f"{folder}: {len(made.charts)} charts, {len(made.images)} images.")
@@ -66,7 +74,7 @@ def verify(ctx: typer.Context, profile: ProfileFiles = None, bundle: Folder = No
     if problems:
         raise AtollError(
             f"{count(len(problems), 'problem')} in {found.folder}: {'; '.join(problems)}.",
-            code="bundle_broken", extra={"next": "atoll bundle pull -f FILE"},
+            code="bundle_broken", extra={"next": "atoll bundle pull, with the -f FILE it was made with"},
         )  # fmt: skip
     session_of(ctx).say(
         f"{found.folder}: {len(found.charts)} charts and {len(found.images)} images are as the "
@@ -93,12 +101,12 @@ def load(
     session, found = session_of(ctx), _read(bundle)
     try:
         program = str(Toolchain().path("kind")) if into == "kind" else None
-        bundle_transfer.load(
+        number = bundle_transfer.load(
             found, into, session.say, kind=program, name=cluster, address=address
         )  # fmt: skip
     except (BundleError, ToolchainError) as error:
         raise AtollError(str(error), code="bundle_load") from error
-    session.say(f"{len(found.images)} images loaded into {into}.")
+    session.say(f"{count(number, 'image')} loaded into {into}.")
 
 
 @app.command("list")
@@ -144,7 +152,7 @@ def _own_profiles(found: Bundle) -> list[dict[str, Any]]:
         raise AtollError(str(error), code="bundle_broken") from error
 
 
-def _profiles(files: list[Path] | tuple[()]) -> list[dict[str, Any]]:
+def _profiles(files: list[Path]) -> list[dict[str, Any]]:
     made = []
     for file in files:
         for document in manifests.documents(file):

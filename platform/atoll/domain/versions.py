@@ -90,11 +90,11 @@ def find_version_problems(
         "scheduler": (scheduler, oldest_scheduler),
         "ray": (ray, OLDEST_RAY),
     }
-    found = [p for part, (text, floor) in floors.items() for p in _below(part, text, floor)]
+    found = [p for part, (text, floor) in floors.items() for p in _outside(part, text, floor)]
     return found or list(_pod_readiness(parse_version(kubernetes), parse_version(vcluster)))
 
 
-def _below(part: str, text: str, floor: Version) -> Iterator[VersionProblem]:
+def _outside(part: str, text: str, floor: Version) -> Iterator[VersionProblem]:
     try:
         version = parse_version(text)
     except ValueError as error:
@@ -102,6 +102,13 @@ def _below(part: str, text: str, floor: Version) -> Iterator[VersionProblem]:
         return
     if (version.major, version.minor, version.patch) < (floor.major, floor.minor, floor.patch):
         yield VersionProblem(part, f"{text} is too old; the oldest supported version is {floor}")
+    elif version.major > floor.major:
+        # A new major version is another contract; ours was written for this one.
+        yield VersionProblem(
+            part,
+            f"{text} is of a major version that Atoll does not know; versions {floor.major}.x from "
+            f"{floor} on are supported",
+        )
 
 
 def _pod_readiness(kubernetes: Version, vcluster: Version) -> Iterator[VersionProblem]:

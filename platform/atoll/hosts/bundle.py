@@ -7,33 +7,25 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from atoll.hosts.errors import BundleError
+from atoll.hosts.profiles import (
+    KUBERNETES_IMAGE,
+    RAY_IMAGE,
+    REDIS_IMAGE,
+    Derivation,
+    KnownChart,
+    Manifest,
+)
 
-Manifest = dict[str, Any]
-REPOSITORIES = {
-    "vcluster": "https://charts.loft.sh",
-    "kuberay-operator": "https://ray-project.github.io/kuberay-helm/",
-    "volcano": "https://volcano-sh.github.io/helm-charts",
-    "yunikorn": "https://apache.github.io/yunikorn-release",
-}
-KUBERNETES_IMAGE = "ghcr.io/loft-sh/kubernetes"
-RAY_IMAGE = "docker.io/rayproject/ray"
-REDIS_IMAGE = "docker.io/library/redis"
 REWRITE_IMAGE = "mirror.gcr.io/library/alpine:3.20"
 """The image with which vcluster rewrites the host names of StatefulSet pods."""
 COREDNS = {"1.35": "1.14.1", "1.36": "1.14.2"}
 """The CoreDNS that vcluster starts, by the minor version of its Kubernetes."""
-_TESTED: dict[str, tuple[str, ...]] = {
-    KUBERNETES_IMAGE: ("v1.36.3", "v1.35.4"),
-    RAY_IMAGE: ("2.60.0", "2.56.1"),
-}
-"""Versions of a profile where the bundle has charts alone (the sandbox, or a registry)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,7 @@ class Bundle:
     def problems(self, profiles: Iterable[Manifest] = ()) -> list[str]:
         """What is wrong: files that are missing or altered, and what a profile needs and lacks."""
         files: list[ChartFile | ImageFile] = [*self.charts, *self.images]
-        found = [text for entry in files if (text := self._wrong(entry))]
+        found = [text for entry in files if (text := self.wrong(entry))]
         references = {image.reference for image in self.images}
         for profile in profiles:
             name = profile["metadata"]["name"]
@@ -90,7 +82,12 @@ class Bundle:
             ]
         return found
 
-    def _wrong(self, entry: ChartFile | ImageFile) -> str | None:
+    def holds(self, reference: str) -> bool:
+        """Whether the index names an image."""
+        return any(image.reference == reference for image in self.images)
+
+    def wrong(self, entry: ChartFile | ImageFile) -> str | None:
+        """What is wrong with a file: it is missing or altered; None when it is as the index says."""
         path = self.folder / entry.file
         if not path.is_file():
             return f"{entry.file} is missing"
@@ -100,71 +97,31 @@ class Bundle:
         return None
 
     def profiles(self) -> list[Manifest]:
-        """Profile `default` of the newest versions, `previous` of those before, if any, and
-        `yunikorn`, the newest with that scheduler, if its chart is there.
-        """
-        newest = self._spec(0)
-        made = [_profile("default", newest, "The newest tested versions")]
-        before = self._spec(1)
-        if before != newest:
-            made.append(_profile("previous", before, "The versions before the newest"))
-        if any(chart.name == "yunikorn" for chart in self.charts):
-            other = {"name": "yunikorn", "chart": self._chart("yunikorn", 0)}
-            words = "The newest tested versions, with YuniKorn instead of Volcano"
-            made.append(_profile("yunikorn", {**newest, "scheduler": other}, words))
-        return made
-
-    def _spec(self, back: int) -> Manifest:
-        """The spec of the versions `back` steps before the newest, or the oldest there is."""
-        return {
-            "kubernetes": {
-                "version": self._tag(KUBERNETES_IMAGE, back).removeprefix("v"),
-                "image": KUBERNETES_IMAGE,
-            },
-            "vcluster": {"chart": self._chart("vcluster", back)},
-            "kuberay": {"chart": self._chart("kuberay-operator", back)},
-            "scheduler": {"name": "volcano", "chart": self._chart("volcano", back)},
-            "ray": {"version": self._tag(RAY_IMAGE, back), "image": RAY_IMAGE},
-            "redis": {"image": f"{REDIS_IMAGE}:{self._tag(REDIS_IMAGE, 0, '7')}"},
-        }
-
-    def _chart(self, name: str, back: int) -> Manifest:
-        there = sorted((c for c in self.charts if c.name == name), key=lambda c: _order(c.version))
-        if not there:
-            raise BundleError(f"{self.folder} has no chart {name}; a profile needs one.")
-        chart = there[max(-1 - back, -len(there))]
-        return {
-            "repository": REPOSITORIES[name],
-            "name": name,
-            "version": chart.version,
-            "digest": f"sha256:{chart.sha256}",
-        }
-
-    def _tag(self, image: str, back: int, default: str = "") -> str:
-        prefix = f"{image}:"
-        tags = [
-            i.reference.removeprefix(prefix) for i in self.images if i.reference.startswith(prefix)
-        ]
-        tags = sorted(tags or _TESTED.get(image, (default,)), key=_order)
-        return tags[max(-1 - back, -len(tags))]
+        """The profiles of what is in it: `default`, and `previous` and `yunikorn` where they can be."""
+        charts = (KnownChart(c.name, c.version, f"sha256:{c.sha256}") for c in self.charts)
+        references = tuple(image.reference for image in self.images)
+        return Derivation(tuple(charts), references, str(self.folder)).profiles()
 
 
 def needed_images(spec: Mapping[str, Any]) -> list[str]:
     """References of every image that virtual clusters of a profile's spec start."""
+    return [image for images in images_by_part(spec).values() for image in images]
+
+
+def images_by_part(spec: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The same by the part of the spec that says their version; the others are `companions`."""
     kubernetes, ray = spec["kubernetes"], spec["ray"]
     minor = ".".join(kubernetes["version"].split(".")[:2])
-    images = [
-        f"ghcr.io/loft-sh/vcluster-oss:{spec['vcluster']['chart']['version']}",
-        f"{kubernetes.get('image', KUBERNETES_IMAGE)}:v{kubernetes['version']}",
-        f"quay.io/kuberay/operator:v{spec['kuberay']['chart']['version']}",
-        *_scheduler_images(spec["scheduler"]),
-        f"{ray.get('image', RAY_IMAGE)}:{ray['version']}",
-        spec.get("redis", {}).get("image", f"{REDIS_IMAGE}:7"),
-        REWRITE_IMAGE,
-    ]
-    if minor in COREDNS:
-        images.append(f"docker.io/coredns/coredns:{COREDNS[minor]}")
-    return images
+    names = [f"docker.io/coredns/coredns:{COREDNS[minor]}"] if minor in COREDNS else []
+    return {
+        "vcluster": [f"ghcr.io/loft-sh/vcluster-oss:{spec['vcluster']['chart']['version']}"],
+        "kubernetes": [f"{kubernetes.get('image', KUBERNETES_IMAGE)}:v{kubernetes['version']}"],
+        "kuberay": [f"quay.io/kuberay/operator:v{spec['kuberay']['chart']['version']}"],
+        "scheduler": _scheduler_images(spec["scheduler"]),
+        "ray": [f"{ray.get('image', RAY_IMAGE)}:{ray['version']}"],
+        "redis": [spec.get("redis", {}).get("image", f"{REDIS_IMAGE}:7")],
+        "companions": [REWRITE_IMAGE, *names],
+    }
 
 
 def _scheduler_images(part: Mapping[str, Any]) -> list[str]:
@@ -193,18 +150,3 @@ def _known(kind: Any, entry: Mapping[str, Any]) -> Any:
     if file.is_absolute() or ".." in file.parts:
         raise ValueError(f"file {str(file)!r} lies outside the bundle")
     return kind(**{key: entry[key] for key in kind.__dataclass_fields__})
-
-
-def _profile(name: str, spec: Manifest, description: str) -> Manifest:
-    return {
-        "apiVersion": "atoll.dev/v1alpha1",
-        "kind": "Profile",
-        "metadata": {"name": name},
-        "spec": {"description": description, **spec},
-    }
-
-
-def _order(version: str) -> tuple[tuple[int, ...], bool, str]:
-    """Sorts versions by their numbers; a pre-release comes before its release."""
-    numbers, dash, rest = version.removeprefix("v").partition("-")
-    return tuple(int(part) for part in re.findall(r"\d+", numbers)), not dash, rest

@@ -6,12 +6,14 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from atoll.hosts.bundle import Bundle, Manifest, needed_images, sha256, write_index
+from atoll.hosts.bundle import Bundle, needed_images, sha256, write_index
 from atoll.hosts.errors import BundleError
+from atoll.hosts.profiles import Manifest
+from atoll.hosts.recipes import KIND_NODE
 
 Say = Callable[[str], None]
 _MINUTES = 60
@@ -28,13 +30,18 @@ class Puller:
             (folder / part).mkdir(parents=True, exist_ok=True)
         self._present = _entries(folder)
 
-    def pull(self, profiles: Iterable[Manifest], *, images: bool = True) -> Bundle:
-        """Fetch everything, check digests, write the index. BundleError says what could not be."""
+    def pull(
+        self, profiles: Iterable[Manifest], *, images: bool = True, more: Iterable[str] = ()
+    ) -> Bundle:
+        """Fetch everything, and the images `more`; check digests, write the index. BundleError says
+        what could not be.
+        """
         specs = [profile["spec"] for profile in profiles]
         charts = [
             spec[part]["chart"] for spec in specs for part in ("vcluster", "kuberay", "scheduler")
         ]
         references = {ref for spec in specs for ref in needed_images(spec)} if images else set()
+        references |= set(more)
         for chart in charts:
             self._chart(chart)
             self._write()
@@ -107,12 +114,23 @@ def save_commands(reference: str, target: Path) -> list[list[str]]:
 
 def load(
     bundle: Bundle, into: str, say: Say, *, kind: str | None = None, name: str | None = None,
-    address: str | None = None,
-) -> None:  # fmt: skip
-    """Put every image onto nodes: `into` is docker, kind (program `kind`, cluster `name`) or
-    containerd (of this machine, at `address`). BundleError says which image did not go in.
+    address: str | None = None, only: Collection[str] | None = None,
+) -> int:  # fmt: skip
+    """Put images, all or `only` those, onto nodes; how many they were. `into` is docker, kind
+    (program `kind`, cluster `name`) or containerd (of this machine, at `address`).
+
+    What kind's nodes are made of is for Docker alone. BundleError says which image did not go in; none
+    does when one of the files is not what the index says.
     """
-    for image in bundle.images:
+    wanted = [image for image in bundle.images if only is None or image.reference in only]
+    if into != "docker":
+        wanted = [image for image in wanted if image.reference != KIND_NODE]
+    if altered := [text for image in wanted if (text := bundle.wrong(image))]:
+        raise BundleError(
+            f"{'; '.join(altered)}. Nothing was loaded; fetch the bundle anew with atoll bundle pull, or "
+            "copy it again from where it is whole (atoll bundle verify)."
+        )
+    for image in wanted:
         path = str(bundle.folder / image.file)
         say(f"image {image.reference}")
         if into == "docker":
@@ -123,6 +141,7 @@ def load(
             where = ["-a", address] if address else []
             command = ["ctr", *where, "-n", "k8s.io", "images", "import", path]
         run(command, f"image {image.reference}")
+    return len(wanted)
 
 
 def docker_answers() -> bool:

@@ -5,28 +5,30 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 from atoll.hosts.errors import ToolchainError
+from atoll.hosts.golang import go_program
 from atoll.hosts.recipes import Recipe
 
 _STAGED = re.compile(r"^\s*(?:replace\s+)?(k8s\.io/[a-z0-9-]+) => \./staging", re.MULTILINE)
 
 
-def build(recipe: Recipe, folder: Path, target: Path) -> None:
-    """Build `recipe` into the file `target`, working in `folder`; minutes for Kubernetes.
+def build(recipe: Recipe, cache: Path, target: Path) -> None:
+    """Build `recipe` into the file `target`, in a folder of `cache`; minutes for Kubernetes.
 
-    Raises ToolchainError when Go is missing or the build fails.
+    Raises ToolchainError when Go is missing and cannot be installed, or the build fails.
     """
-    go = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
-    if go is None:
+    try:
+        go = go_program(cache)
+    except ToolchainError as error:
         raise ToolchainError(
             f"{recipe.name} {recipe.version} is neither on PATH nor downloadable here, and it "
-            "cannot be built because Go is not installed. Install Go (https://go.dev/dl) or put "
-            f"{recipe.name} on PATH, then run this again."
-        )
+            f"cannot be built: {error}\nInstall Go (https://go.dev/dl) or put {recipe.name} on PATH, "
+            "then run this again."
+        ) from error
+    folder = cache / "build" / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     _write_module(go, recipe, folder)
     # Kubernetes needs `tidy`, because its libraries are only named by replacements.

@@ -15,10 +15,10 @@ import yaml
 from atoll.hosts.bundle import Bundle
 from atoll.hosts.bundle_transfer import docker_answers, load
 from atoll.hosts.errors import HostError
+from atoll.hosts.recipes import KIND_NODE, KIND_NODE_DIGEST
 from atoll.hosts.toolchain import Toolchain
 
 TEMPLATE_LABEL = "atoll.dev/node-template"
-NODE_IMAGE = "kindest/node:v1.36.3"
 _REGISTRY = "https://registry-1.docker.io/v2/"
 Say = Callable[[str], None]
 
@@ -42,7 +42,8 @@ class Kind:
         self.cluster = f"atoll-{name}"
         self._root = root
         self._say = say
-        self._subnet = 100 + sum(name.encode()) % 100
+        # Services in 10.100 to 10.149, pods in 10.200 to 10.249 (`cluster_config`).
+        self._subnet = 100 + sum(name.encode()) % 50
 
     @property
     def kubeconfig(self) -> Path:
@@ -58,17 +59,29 @@ class Kind:
         """Make the cluster unless it is there, load the images, make Services reachable."""
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.cluster not in self._kind("get", "clusters").split():
-            config = self._root / "kind.yaml"
-            config.write_text(yaml.safe_dump(cluster_config(nodes, self.services, self._subnet)))
-            self._kind("create", "cluster", "--name", self.cluster, "--config", str(config),
-                       "--kubeconfig", str(self.kubeconfig), "--wait", "180s")  # fmt: skip
-            if bundle is not None:
-                load(bundle, "kind", self._say, kind=self._program(), name=self.cluster)
+            self._create(nodes, bundle)
         else:
             self._kind("export", "kubeconfig", "--name", self.cluster, "--kubeconfig",
                        str(self.kubeconfig))  # fmt: skip
         self._route()
         return KindHost(self.cluster, self.kubeconfig)
+
+    def _create(self, nodes: Mapping[str, int], bundle: Bundle | None) -> None:
+        if bundle is not None and bundle.holds(KIND_NODE):
+            load(bundle, "docker", self._say, only={KIND_NODE})
+        config = self._root / "kind.yaml"
+        wanted = cluster_config(nodes, self.services, self._subnet, node_image())
+        config.write_text(yaml.safe_dump(wanted))
+        self._kind("create", "cluster", "--name", self.cluster, "--config", str(config),
+                   "--kubeconfig", str(self.kubeconfig), "--wait", "180s")  # fmt: skip
+        if bundle is None:
+            return
+        try:
+            load(bundle, "kind", self._say, kind=self._program(), name=self.cluster)
+        except BaseException:
+            # The next `up` takes a cluster that is there for whole, so no half of one may stay.
+            self._kind("delete", "cluster", "--name", self.cluster)
+            raise
 
     def down(self) -> None:
         """Remove the cluster and the route to it."""
@@ -96,14 +109,40 @@ class Kind:
 
 
 def unusable(bundle: Path | None) -> str | None:
-    """Why kind cannot be the host here, in a few words; None when it can."""
+    """Why kind would not be chosen as the host here, in a few words; None when it would.
+
+    BundleError when the bundle's index cannot be read.
+    """
     if not docker_answers():
         return "no Docker daemon answers"
     if os.geteuid() != 0:
         return "the way to the virtual clusters' Services needs root"
-    if bundle is None and not registry_answers():
+    return lacking(bundle)
+
+
+def lacking(bundle: Path | None) -> str | None:
+    """Which images kind could not have here, in a few words; None when it can have them."""
+    held = bundle is not None and (Bundle.read(bundle).holds(KIND_NODE) or _is_local(KIND_NODE))
+    if held or registry_answers():
+        return None
+    if bundle is None:
         return "there is neither an image registry nor a bundle"
-    return None
+    return (
+        f"there is no image registry, and the bundle {bundle} has no {KIND_NODE}, which kind's nodes "
+        "are made of (atoll bundle pull --kind adds it where there is a network)"
+    )
+
+
+def node_image() -> str:
+    """The image of the nodes: one that is here by its tag (a bundle's), else pinned by digest."""
+    return KIND_NODE if _is_local(KIND_NODE) else f"{KIND_NODE}@{KIND_NODE_DIGEST}"
+
+
+def _is_local(reference: str) -> bool:
+    asked = subprocess.run(
+        ["docker", "image", "inspect", reference], capture_output=True, timeout=60, check=False
+    )
+    return asked.returncode == 0
 
 
 def registry_answers() -> bool:
@@ -117,10 +156,12 @@ def registry_answers() -> bool:
     return True
 
 
-def cluster_config(nodes: Mapping[str, int], services: str, subnet: int) -> dict[str, Any]:
+def cluster_config(
+    nodes: Mapping[str, int], services: str, subnet: int, image: str
+) -> dict[str, Any]:
     """Kind's configuration: one control plane, and a labelled worker for each node asked for."""
     workers = [
-        {"role": "worker", "image": NODE_IMAGE, "labels": {TEMPLATE_LABEL: template}}
+        {"role": "worker", "image": image, "labels": {TEMPLATE_LABEL: template}}
         for template, count in nodes.items()
         for _ in range(count)
     ]
@@ -128,7 +169,7 @@ def cluster_config(nodes: Mapping[str, int], services: str, subnet: int) -> dict
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {"serviceSubnet": services, "podSubnet": f"10.{subnet + 100}.0.0/16"},
-        "nodes": [{"role": "control-plane", "image": NODE_IMAGE}, *workers],
+        "nodes": [{"role": "control-plane", "image": image}, *workers],
     }
 
 

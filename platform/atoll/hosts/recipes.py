@@ -9,7 +9,11 @@ KUBERNETES = "1.36.3"
 ETCD = "3.6.14"
 KWOK = "0.8.0"
 HELM = "4.3.1"
-KIND = "0.31.0"
+KIND = "0.32.0"
+KIND_NODE = "docker.io/kindest/node:v1.36.1"
+KIND_NODE_DIGEST = "sha256:3489c7674813ba5d8b1a9977baea8a6e553784dab7b84759d1014dbd78f7ebd5"
+"""The node image that this kind was released with, as its own defaults have it. Images of other
+versions exist only where kind's makers built them."""
 
 Version = tuple[int, int, int]
 
@@ -94,7 +98,7 @@ def _helm() -> Recipe:
 def _kind() -> Recipe:
     url = f"https://github.com/kubernetes-sigs/kind/releases/download/v{KIND}/kind-linux-{_arch()}"
     return Recipe(
-        "kind", KIND, (0, 30, 0), (1, 0, 0), url, f"{url}.sha256sum",
+        "kind", KIND, (0, 32, 0), (1, 0, 0), url, f"{url}.sha256sum",
         "sigs.k8s.io/kind", "sigs.k8s.io/kind", optional=True,
     )  # fmt: skip
 

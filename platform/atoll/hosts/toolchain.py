@@ -94,7 +94,7 @@ class Toolchain:
             self._report(recipe.name, "download", time.monotonic() - started)
             return
         self._report(recipe.name, "build", 0)
-        build(recipe, self._cache / "build" / recipe.name, target)
+        build(recipe, self._cache, target)
         self._report(recipe.name, "build", time.monotonic() - started)
         if not self._acceptable(recipe, target):
             target.unlink()

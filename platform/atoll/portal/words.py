@@ -110,6 +110,7 @@ REASONS: dict[str, str] = {
     "Installing": "Being installed",
     "Upgrading": "Being upgraded",
     "Starting": "Starting",
+    "ImageNotPulled": "An image cannot be pulled",
     "Labelling": "Nodes are being marked as its own",
     "SyncerStarting": "The virtual cluster is filling up with its first objects",
     "ExportingKubeconfig": "Its API runs; the way in is being made",

@@ -212,6 +212,23 @@ def test_the_commands_find_it(started: Started, environment: dict[str, str]) -> 
     assert atoll(environment, "whoami", "-o", "name").stdout == "admin\n"
 
 
+def test_profiles_are_held_to_the_charts_of_the_host(started: Started) -> None:
+    answer, _ = started
+    with httpx2.Client(
+        base_url=answer["api"],
+        headers={"Authorization": f"Bearer {answer['token']}"},
+        trust_env=False,
+    ) as client:
+        spec = client.get("/v1/profiles/default").raise_for_status().json()["spec"]
+        spec["vcluster"]["chart"]["version"] = "0.77.0"
+        refused = client.post("/v1/profiles", json={"name": "unknown", "spec": spec})
+        assert refused.status_code == 422
+        (problem,) = refused.json()["errors"]
+        assert problem["pointer"] == "/spec/vcluster/chart/version"
+        assert "it has 0.36.1; take one that is there" in problem["detail"]
+        assert client.get("/v1/profiles/unknown").status_code == 404
+
+
 def test_another_host_under_the_same_name(started: Started, environment: dict[str, str]) -> None:
     ended = atoll(environment, "up", "--host", "kind", "--name", "lab")
     assert ended.returncode == 2

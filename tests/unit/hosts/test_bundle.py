@@ -242,6 +242,21 @@ def test_no_way_to_fetch_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         run(["nothing"], "test")
 
 
+@pytest.mark.parametrize("into", ["docker", "kind", "containerd"])
+def test_what_is_altered_or_missing_is_not_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, into: str
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(bundle_transfer, "run", lambda c, what: ran.append(" ".join(c)))
+    (folder / "images" / "2.tar").write_text("evil")
+    (folder / "images" / "3.tar").unlink()
+    with pytest.raises(
+        BundleError, match=r"2\.tar is altered.*3\.tar is missing.*Nothing was loaded"
+    ):
+        load(Bundle.read(folder), into, lambda _: None)
+    assert ran == []
+
+
 @pytest.mark.parametrize(
     ("into", "command"),
     [

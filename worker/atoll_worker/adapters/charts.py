@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 from atoll.errors import PermanentError, TemporaryError
 from atoll.resources.profiles import Chart
-from atoll_worker.adapters.command import ExecCommand
+from atoll_worker.adapters.command import ChartNotFoundError, ExecCommand
 
 
 def digest(path: Path) -> str:
@@ -57,17 +58,25 @@ async def archive(chart: Chart, bundle: Path | None, helm: str) -> Path:
 
 async def _pull(chart: Chart, target: Path, helm: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    incoming = target.parent / f".pull-{os.getpid()}"
     oci = chart.repository.startswith("oci://")
     source = (
         [f"{chart.repository}/{chart.name}"] if oci else [chart.name, "--repo", chart.repository]
     )
     try:
-        async with asyncio.timeout(120):
-            await ExecCommand(executable=helm).run(
-                ["pull", *source, "--version", chart.version, "--destination", str(incoming)]
-            )
-        (incoming / target.name).replace(target)
+        # A folder of its own for each pull, which helm wants to be there; what is whole is moved.
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pull-") as incoming:
+            async with asyncio.timeout(120):
+                await ExecCommand(executable=helm).run(
+                    ["pull", *source, "--version", chart.version, "--destination", incoming]
+                )
+            (Path(incoming) / target.name).replace(target)
+    except ChartNotFoundError as error:
+        raise PermanentError(
+            f"The repository {chart.repository} has no chart {chart.name} {chart.version}. Correct the "
+            "version in the profile, or the repository.",
+            reason="ChartMissing",
+            who="admin",
+        ) from error
     except Exception as error:
         raise TemporaryError(
             f"Chart {chart.name} {chart.version} could not be pulled from {chart.repository}: "

@@ -18,6 +18,10 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
+ChartNotFoundError = errors.ChartNotFoundError
+"""pyhelm3's, for those who run helm by this module alone."""
+
+
 class AnotherOperationError(errors.Error):  # type: ignore[misc]
     """Helm says that another operation is in progress on this release."""
 

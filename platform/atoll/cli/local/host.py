@@ -12,7 +12,8 @@ from atoll.cli.local.steps import Steps
 from atoll.cluster.client import Cluster
 from atoll.errors import AtollError, UnavailableError
 from atoll.hosts.bundle import Bundle
-from atoll.hosts.kind import Kind, unusable
+from atoll.hosts.bundle_transfer import docker_answers
+from atoll.hosts.kind import Kind, lacking, unusable
 from atoll.hosts.sandbox import Sandbox
 
 KINDS = ("sandbox", "kind", "kubeconfig")
@@ -43,10 +44,22 @@ def choose(wanted: str | None, kubeconfig: Path | None, place: Place) -> tuple[s
                 f"--name {place.name}, or take another name with --name."
             )
         return before.host, "as before"
+    if asked == "kind":
+        _can_be_kind()
     if asked or kubeconfig:
         return asked or "kubeconfig", "asked for"
     reason = unusable(bundle_folder())
     return ("sandbox", f"no kind: {reason}") if reason else ("kind", "Docker answers")
+
+
+def _can_be_kind() -> None:
+    """UsageError when kind was asked for and cannot be; without root a route may be there already."""
+    reason = lacking(bundle_folder()) if docker_answers() else "no Docker daemon answers"
+    if reason:
+        raise UsageError(
+            f"The host cannot be kind: {reason}. Mend that, or take --host sandbox, which needs no "
+            "containers."
+        )
 
 
 def start(kind: str, place: Place, nodes: dict[str, int], given: Path | None, steps: Steps) -> Host:

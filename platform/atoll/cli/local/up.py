@@ -8,7 +8,6 @@ from pathlib import Path
 
 from atoll.cli import contexts, manifests
 from atoll.cli.contexts import Context
-from atoll.cli.exits import UsageError
 from atoll.cli.local import demo_cluster, demo_job, host, nodes, processes
 from atoll.cli.local.host import DEFAULT_NODES, Host
 from atoll.cli.local.place import SIMULATED, Place, State
@@ -20,6 +19,7 @@ from atoll.cluster.client import Cluster
 from atoll.contract.profiles import ProfileCreate
 from atoll.errors import ConflictError, UnavailableError
 from atoll.hosts.bundle import Bundle
+from atoll.hosts.profiles import built_in_profiles
 from atoll.resources.profiles import ProfileSpec
 from atoll.settings import Settings
 
@@ -130,17 +130,18 @@ class Up:
 
 
 def ensure_profiles(client: Atoll, ready: Host) -> list[str]:
-    """Make the profiles of the bundle that are not there; the names of all."""
-    if ready.charts is None:
+    """Make the profiles that are not there: the bundle's; without one, and without any profile, the
+    tested ones, whose charts come from their repositories. The names of all.
+    """
+    if ready.charts is not None:
+        wanted = Bundle.read(ready.charts).profiles()
+    else:
         there = [profile.name for profile in client.profiles.all()]
-        if not there:
-            raise UsageError(
-                "There is no bundle and no profile yet. Fetch a bundle with atoll bundle pull, or "
-                "make a profile with atoll profile create -f FILE."
-            )
-        return there
+        if there:
+            return there
+        wanted = built_in_profiles()
     names = []
-    for manifest in Bundle.read(ready.charts).profiles():
+    for manifest in wanted:
         name = manifest["metadata"]["name"]
         spec = manifests.checked(ProfileSpec, manifest["spec"], "/spec")
         # One that is there stays: an admin may have changed it since.

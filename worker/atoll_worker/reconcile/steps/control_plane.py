@@ -6,7 +6,12 @@ from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Unins
 from atoll_worker.reconcile.ports import Release
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
-from atoll_worker.reconcile.steps.release import Seen, install_when_needed, not_ready
+from atoll_worker.reconcile.steps.release import (
+    Seen,
+    install_when_needed,
+    not_ready,
+    starting_pods,
+)
 from atoll_worker.reconcile.values import vcluster_values
 
 
@@ -22,7 +27,7 @@ class ControlPlane(Step):
         secret = await scope.host.find(
             SECRET, names.kubeconfig_secret(scope.vc.name), scope.namespace
         )
-        return Seen(release, (workload, secret))
+        return Seen(release, (workload, secret), await starting_pods(scope.host, workload))
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         chart = scope.versions.spec.vcluster.chart
@@ -32,7 +37,7 @@ class ControlPlane(Step):
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
         workload, secret = seen.workloads
-        waiting = not_ready(workload, "The API server of the virtual cluster")
+        waiting = not_ready(workload, "The API server of the virtual cluster", seen.pods)
         if waiting:
             return waiting
         if secret is None:

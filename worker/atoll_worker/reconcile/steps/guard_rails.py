@@ -48,7 +48,7 @@ class GuardRails(Step):
     async def observe(self, scope: Scope) -> Rails:
         release = await scope.releases.find(scope.host, RELEASE, scope.namespace)
         quota = await scope.host.find(RESOURCE_QUOTA, "tenant", scope.namespace)
-        return Rails(release, (quota,), await self._blocks(scope))
+        return Rails(release, (quota,), blocks=await self._blocks(scope))
 
     async def _blocks(self, scope: Scope) -> tuple[str, ...]:
         """With `atoll up` at somebody's cluster the platform's processes are no pods but a node's."""

@@ -9,7 +9,12 @@ from atoll_worker.reconcile.outcome import Change, Done, Install, Outcome, Wait
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
-from atoll_worker.reconcile.steps.release import Seen, install_when_needed, not_ready
+from atoll_worker.reconcile.steps.release import (
+    Seen,
+    install_when_needed,
+    not_ready,
+    starting_pods,
+)
 from atoll_worker.reconcile.values import kuberay_values
 
 
@@ -44,7 +49,7 @@ class InsideRelease(Step):
         release = await scope.releases.find(inside, self.release(scope), SYSTEM_NAMESPACE)
         names = self.deployments(scope)
         found = [await inside.find(DEPLOYMENT, name, SYSTEM_NAMESPACE) for name in names]
-        return Seen(release, tuple(found))
+        return Seen(release, tuple(found), await starting_pods(inside, *found))
 
     def plan(self, scope: Scope, seen: Seen) -> list[Change]:
         chart, values = self.chart(scope), self.values(scope)
@@ -58,7 +63,7 @@ class InsideRelease(Step):
         if seen.release is None or seen.release.status != "deployed":
             return Wait("Installing", f"{self.chart(scope).name} is not there yet")
         for name, workload in zip(self.deployments(scope), seen.workloads, strict=True):
-            waiting = not_ready(workload, name)
+            waiting = not_ready(workload, name, seen.pods)
             if waiting:
                 return waiting
         chart = self.chart(scope)

@@ -1,11 +1,11 @@
 """The Ray clusters that the spec asks for; and, at the end, all Ray workloads gone before the rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from atoll.cluster.client import InitializingError, Object
+from atoll.cluster.client import Cluster, InitializingError, Object
 from atoll.cluster.drift import says
-from atoll.cluster.kinds import NODE, RAY_CLUSTER, RAY_JOB, RAY_SERVICE, Kind
+from atoll.cluster.kinds import NODE, POD, RAY_CLUSTER, RAY_JOB, RAY_SERVICE, Kind
 from atoll.domain.names import (
     LABEL_FROM_SPEC,
     LABEL_SHARED_NODE,
@@ -14,6 +14,7 @@ from atoll.domain.names import (
 )
 from atoll.domain.node_sizes import may_run_on, misfit, size_of
 from atoll.domain.nodes import HostNode
+from atoll.domain.pull_failures import pull_failure
 from atoll.domain.ray_clusters import pods_of, ray_cluster_manifest, ray_image
 from atoll.errors import NotFoundError, UnavailableError
 from atoll_worker.reconcile.outcome import Change, Done, Failed, Outcome, Put, Remove, Wait
@@ -36,6 +37,8 @@ class Seen:
     gangs: dict[str, str]
     nodes: tuple[HostNode, ...] = ()
     """Those of the host, read while a Ray cluster waits."""
+    unpulled: dict[str, str] = field(default_factory=dict)
+    """By Ray cluster that waits: which image of its head cannot be pulled, in words; "" when none."""
 
 
 class RayClusters(Step):
@@ -63,7 +66,8 @@ class RayClusters(Step):
         except (NotFoundError, InitializingError):
             told = []
         gangs = {name: adapter.explain(name, told) for name in waiting}
-        return Seen(True, clusters, gangs, await _nodes(scope))
+        unpulled = {name: await _unpulled(inside, name) for name in waiting if name in clusters}
+        return Seen(True, clusters, gangs, await _nodes(scope), unpulled)
 
     def _manifests(self, scope: Scope) -> list[Object]:
         spec = scope.versions.spec
@@ -107,10 +111,13 @@ class RayClusters(Step):
         if too_large := _too_large(scope, seen.nodes, waiting):
             return Failed("LargerThanAnyNode", too_large, permanent=True, who="team owner")
         if waiting:
-            words = "; ".join(
-                f"{name}: {seen.gangs.get(name) or 'pods are starting'}" for name in waiting
-            )
-            return Wait("RayClustersStarting", words)
+            told = {
+                name: seen.unpulled.get(name) or seen.gangs.get(name) or "pods are starting"
+                for name in waiting
+            }
+            stuck = any(seen.unpulled.get(name) for name in waiting)
+            words = "; ".join(f"{name}: {text}" for name, text in told.items())
+            return Wait("ImageNotPulled" if stuck else "RayClustersStarting", words)
         return Done(f"{', '.join(wanted)} ready" if wanted else "None asked for")
 
     async def remains(self, scope: Scope) -> list[tuple[Kind, Object]] | None:
@@ -152,6 +159,12 @@ class RayClusters(Step):
 def _patience_is_over(scope: Scope) -> bool:
     since = datetime.fromisoformat(scope.vc.metadata.deletion_timestamp or "")
     return (datetime.now(UTC) - since).total_seconds() > PATIENCE_SECONDS
+
+
+async def _unpulled(inside: Cluster, name: str) -> str:
+    """The head's alone: its workers wait for it, and have the image of the same profile."""
+    labels = {"ray.io/cluster": name, "ray.io/node-type": "head"}
+    return pull_failure(await inside.items(POD, RAY_NAMESPACE, labels))
 
 
 async def _nodes(scope: Scope) -> tuple[HostNode, ...]:

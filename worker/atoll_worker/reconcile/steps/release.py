@@ -1,5 +1,6 @@
 """What every step that owns a helm release shares."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -7,8 +8,10 @@ from typing import Any
 
 import yaml
 
-from atoll.cluster.client import Object
+from atoll.cluster.client import Cluster, Object
+from atoll.cluster.kinds import POD
 from atoll.domain.plurals import count
+from atoll.domain.pull_failures import pull_failure
 from atoll.resources.profiles import Chart
 from atoll_worker.reconcile.outcome import Change, Install, Outcome, Wait
 from atoll_worker.reconcile.ports import Release
@@ -21,6 +24,8 @@ class Seen:
 
     release: Release | None
     workloads: tuple[Object | None, ...] = ()
+    pods: tuple[Object, ...] = ()
+    """Those of workloads that are not ready yet."""
 
 
 @cache
@@ -50,8 +55,22 @@ def install_when_needed(
     return [install] if needs_install(scope, seen, version, install.values) else []
 
 
-def not_ready(workload: Object | None, what: str) -> Outcome | None:
-    """None when a StatefulSet or Deployment has all its replicas ready at its newest generation."""
+async def starting_pods(cluster: Cluster, *workloads: Object | None) -> tuple[Object, ...]:
+    """The pods of workloads that are there and not ready: what they wait for is written in them."""
+    found: list[Object] = []
+    for workload in workloads:
+        if workload is not None and not_ready(workload, ""):
+            selected = workload["spec"].get("selector", {}).get("matchLabels")
+            namespace = workload["metadata"]["namespace"]
+            found += await cluster.items(POD, namespace, selected) if selected else []
+    return tuple(found)
+
+
+def not_ready(workload: Object | None, what: str, pods: Iterable[Object] = ()) -> Outcome | None:
+    """None when a StatefulSet or Deployment has all its replicas ready at its newest generation.
+
+    Of its `pods` those that wait for an image that cannot be pulled are told.
+    """
     if workload is None:
         return Wait("Installing", f"{what} is not there yet")
     wanted = workload["spec"].get("replicas", 1)
@@ -61,4 +80,6 @@ def not_ready(workload: Object | None, what: str) -> Outcome | None:
     updated = status.get("updatedReplicas", 0)
     if current and ready >= wanted and updated >= wanted:
         return None
+    if failed := pull_failure(pods):
+        return Wait("ImageNotPulled", f"{what}: {failed}")
     return Wait("Starting", f"{what}: {ready} of {count(wanted, 'pod')} ready")
