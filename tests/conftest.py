@@ -1,6 +1,7 @@
 """Real things that tests share: an API server of their own, and a Redis of their own."""
 
 import base64
+import contextlib
 import os
 import secrets
 import shutil
@@ -20,11 +21,13 @@ from atoll.resources.crds import RESOURCES, crd
 CACHE = Path(os.environ.get("ATOLL_CACHE", Path.home() / ".cache" / "atoll")) / "bin"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def free_ports(count: int) -> list[int]:
+    """So many different ones: asked one after another, the system may name the same port again."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def binary(name: str) -> str:
@@ -49,7 +52,7 @@ def run_api_server(folder: Path) -> Iterator[Path]:
         with (folder / f"{name}.log").open("wb") as log:
             started.append(subprocess.Popen([binary(name), *arguments], stdout=log, stderr=log))
 
-    client, peer, port = free_port(), free_port(), free_port()
+    client, peer, port = free_ports(3)
     start(
         "etcd", "--data-dir", str(folder / "etcd"), "--unsafe-no-fsync",
         "--listen-client-urls", f"http://127.0.0.1:{client}",
@@ -130,7 +133,7 @@ def _apply_crds(port: int, token: str) -> None:
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A real Redis of the test's own."""
-    port = free_port()
+    (port,) = free_ports(1)
     process = subprocess.Popen(
         [
             "redis-server",

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,11 +42,16 @@ def start_time(pid: int) -> str | None:
     return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
 
 
-def free_port() -> int:
-    """A loopback TCP port the operating system says is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(chosen: Collection[int] = ()) -> int:
+    """A loopback TCP port the operating system says is free now, and none of those `chosen` before: while
+    nobody listens on it the system may name the same one again.
+    """
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in chosen:
+            return port
 
 
 def port_is_free(port: int) -> bool:

@@ -130,7 +130,7 @@ def test_cpu_may_be_requested_without_a_limit_and_counts(kube: Kube) -> None:
     answer = ask(kube, workload)
     assert answer.status_code == 201, answer.text
     _workers(5)(workload)
-    assert "asks for 6 cpu" in ask(kube, workload).json()["message"]
+    assert "asks for 5.5 cpu" in ask(kube, workload).json()["message"]
     del amounts["requests"]["cpu"]
     _workers(1)(workload)
     assert "request or a limit of cpu" in ask(kube, workload).json()["message"]

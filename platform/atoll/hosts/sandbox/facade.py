@@ -152,7 +152,7 @@ class Sandbox:
         for use, owner in owners.items():
             alive = processes.find(owner) is not None
             if use not in ports or (not alive and not port_is_free(ports[use])):
-                ports[use] = free_port()
+                ports[use] = free_port(ports.values())
         kubeconfig.write_private(file, json.dumps(ports))
         return ports
 

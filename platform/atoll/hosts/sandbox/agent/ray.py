@@ -173,7 +173,7 @@ class RayNode:
         running = self._pod.world.processes.find(self._unit) is not None
         for name in names:
             if name not in known or (not running and not port_is_free(known[name])):
-                known[name] = free_port()
+                known[name] = free_port(known.values())
         write_private(file, json.dumps(known))
         return known
 
