@@ -58,6 +58,13 @@ def _plain(found: Any) -> Object:
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
+def _collection(kind: Kind, namespace: str | None) -> str:
+    """The path of all objects of a kind, of a namespace where the kind has one."""
+    root = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
+    place = f"/namespaces/{namespace}" if kind.namespaced else ""
+    return f"{root}{place}/{kind.plural}"
+
+
 def translate(error: Exception, what: str) -> AtollError:
     """Our error for what Kubernetes or the way to it answered about `what`."""
     if isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 404:
@@ -166,9 +173,8 @@ class Cluster:
 
     async def metadata(self, kind: Kind, namespace: str, labels: Mapping[str, str]) -> list[Object]:
         """Only the metadata of the objects of a kind with these labels, for those that are large."""
-        root = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
         wanted = quote(",".join(f"{key}={value}" for key, value in labels.items()))
-        path = f"{root}/namespaces/{namespace}/{kind.plural}?labelSelector={wanted}"
+        path = f"{_collection(kind, namespace)}?labelSelector={wanted}"
         answer = await self.request("GET", path, accept=_METADATA_ONLY)
         return [item["metadata"] for item in answer.json()["items"] or ()]
 
@@ -296,12 +302,11 @@ class Cluster:
         Raises NotFoundError, and StaleWriteError when somebody wrote in between.
         """
         client: httpx2.AsyncClient = self._client._client._client
-        root = f"apis/{kind.group}/{kind.version}" if kind.group else f"api/{kind.version}"
-        if kind.namespaced:
-            root += f"/namespaces/{namespace}"
         body = {"propagationPolicy": "Background", "preconditions": {"resourceVersion": revision}}
         try:
-            answer = await client.request("DELETE", f"{root}/{kind.plural}/{name}", json=body)
+            answer = await client.request(
+                "DELETE", f"{_collection(kind, namespace)}/{name}", json=body
+            )
         except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
             raise translate(error, f"{kind.kind} {name}") from error
         if answer.status_code == 404:
