@@ -1,8 +1,10 @@
 """Objects that somebody has written past our rules: one of them must not stop the loop for all others."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
+
+from atoll.resources.meta import moment
 
 log = structlog.get_logger()
 MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -11,11 +13,7 @@ MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError
 
 def not_before(text: str) -> datetime:
     """The time of the next try as a status says it (RFC 3339, UTC without a zone); long ago for no time."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment(text, otherwise=datetime.min)
 
 
 class Complaints:

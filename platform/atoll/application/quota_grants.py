@@ -13,7 +13,7 @@ from atoll.cluster.quota_trees import limits_of
 from atoll.contract.quota_requests import QuotaAsk, QuotaRequestRead, RequestState
 from atoll.domain.quantities import parse_quantity
 from atoll.errors import InvalidError, StaleWriteError
-from atoll.resources.meta import Condition, now_text
+from atoll.resources.meta import Condition, moment, now_text
 from atoll.resources.quota_requests import QuotaRequest
 
 GRANTED = "atoll.dev/granted-requests"
@@ -168,15 +168,7 @@ def _state(request: QuotaRequest, team: Object | None) -> tuple[RequestState, st
     if not _more(team, request.spec.quota):
         return "obsolete", "the team has as much already"
     end = request.spec.expires_at
-    if end and _moment(end) < datetime.now(UTC):
+    # What is no time lies in the future: it never ends.
+    if end and moment(end, otherwise=datetime.max) < datetime.now(UTC):
         return "expired", f"it was to be decided until {end}"
     return "pending", ""
-
-
-def _moment(text: str) -> datetime:
-    """A time that somebody may have written past the API; one that is none lies in the future."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.max.replace(tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -93,6 +93,17 @@ class Resource(Model):
         return {"apiVersion": API_VERSION, "kind": self.KIND, "metadata": meta, "spec": spec}
 
 
+def moment(text: str, otherwise: datetime) -> datetime:
+    """A time that somebody may have written past our rules (RFC 3339, UTC without a zone); `otherwise` when
+    it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = otherwise
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def now_text() -> str:
     """The present moment as RFC 3339 in UTC with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
