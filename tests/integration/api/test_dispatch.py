@@ -69,10 +69,18 @@ async def test_a_broker_that_lost_everything_takes_hints_again(
         assert seen.llen(QUEUE) == 1
 
 
+async def asked(dispatch: Dispatch) -> bool:
+    """The answer, however often a busy machine leaves the question without one."""
+    deadline = time.monotonic() + 60
+    while (answered := await dispatch.worked_on()) is None:
+        assert time.monotonic() < deadline, "the queue could not be asked"
+    return answered
+
+
 async def test_a_worker_that_runs_is_seen_and_one_that_does_not_is_missed(
     dispatch: Dispatch, redis_url: str, tmp_path: Path
 ) -> None:
-    assert await dispatch.worked_on() is False
+    assert await asked(dispatch) is False
     environment = os.environ | {
         "ATOLL_BROKER_URL": redis_url, "ATOLL_RUNTIME_DIR": str(tmp_path),
         "ATOLL_KUBECONFIG": str(tmp_path / "none"),
@@ -90,7 +98,7 @@ async def test_a_worker_that_runs_is_seen_and_one_that_does_not_is_missed(
         worker.wait(20)
     assert await dispatch.worked_on() is True  # believed for a while
     other = Dispatch(Settings(broker_url=redis_url))
-    assert await other.worked_on() is False
+    assert await asked(other) is False
     other.close()
 
 

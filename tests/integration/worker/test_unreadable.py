@@ -38,7 +38,7 @@ async def test_status_and_event_say_what_to_mend_once(host: Cluster) -> None:
     events = [
         (event["type"], event["message"])
         for event in await host.items(EVENT, "default")
-        if event["involvedObject"]["uid"] == found["metadata"]["uid"]
+        if event["involvedObject"].get("uid") == found["metadata"]["uid"]
     ]
     assert events == [("Warning", ready(found)["message"])]
 

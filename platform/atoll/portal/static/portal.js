@@ -105,8 +105,10 @@
         const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
         if (answer.status === 404) { location.assign(page.dataset.gone || "/"); return; }
         if (answer.redirected) { location.reload(); return; }
-        if (answer.ok) {
-          const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        // An answer that comes after the page was hidden is dropped: the page asks anew when it is shown.
+        const text = answer.ok ? await answer.text() : "";
+        if (text && !document.hidden) {
+          const fresh = new DOMParser().parseFromString(text, "text/html");
           const main = fresh.querySelector("[data-live-page]");
           page.dataset.every = main ? main.dataset.every || "" : "";
           setSkew(fresh);

@@ -1,6 +1,6 @@
 """What the reconciler asks of a gang scheduler. Pure: reading and writing stay with the steps."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from atoll.cluster.client import Object
@@ -27,6 +27,10 @@ class SchedulerAdapter(Protocol):
     @property
     def deployments(self) -> tuple[str, ...]:
         """Deployments of the release; the scheduler works when all are ready."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables of its deployments' containers for which its chart has no value."""
 
     @property
     def told_by(self) -> Kind:

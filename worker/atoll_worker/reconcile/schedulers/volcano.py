@@ -1,7 +1,7 @@
 """Volcano: PodGroups and Queues of its own."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from atoll.cluster.client import Object
@@ -41,6 +41,7 @@ class Volcano:
     facts: Scheduler = VOLCANO
     release: str = "volcano"
     deployments: tuple[str, ...] = ("volcano-scheduler", "volcano-controllers")
+    environment: Mapping[str, str] = field(default_factory=dict)
     told_by: Kind = POD_GROUP
 
     def values(self, profile: Profile) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Apache YuniKorn: gangs by placeholder pods, queues in one ConfigMap, no kinds of its own."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -19,6 +19,12 @@ IMAGE, PLACEHOLDER_IMAGE = "docker.io/apache/yunikorn", "registry.k8s.io/pause:3
 _PLACEHOLDER = "internal.yunikorn.apache.org/placeholder"
 
 
+_ENVIRONMENT = {"DISABLE_RESERVATION": "true"}
+"""A pod that does not fit would reserve a node after two seconds, and nothing else is placed on a reserved
+node, also what would fit there (yunikorn-core, objects/application.go). The chart has no value for it.
+"""
+
+
 @dataclass(frozen=True)
 class YuniKorn:
     """Its scheduler, without its admission controller (a webhook) and its web pages."""
@@ -26,6 +32,7 @@ class YuniKorn:
     facts: Scheduler = YUNIKORN
     release: str = "yunikorn"
     deployments: tuple[str, ...] = ("yunikorn-scheduler",)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(_ENVIRONMENT))
     told_by: Kind = POD
 
     def values(self, profile: Profile) -> dict[str, Any]:
@@ -41,7 +48,7 @@ class YuniKorn:
             },
             "resources": {
                 "requests": {"cpu": "100m", "memory": "128Mi"},
-                "limits": {"cpu": "1", "memory": "1Gi"},
+                "limits": {"memory": "1Gi"},
             },
             "yunikornDefaults": {
                 "service.placeholderImage": mirrored(PLACEHOLDER_IMAGE, registry),
