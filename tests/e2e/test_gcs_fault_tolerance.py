@@ -29,7 +29,19 @@ THREE = pytest.mark.parametrize("site", [3], indirect=True)
 PATIENCE = 180.0
 HOST_PODS = f"/api/v1/namespaces/vc-{NAME}/pods"
 # On the worker where it is asked: an actor on the head dies with it, whatever the GCS remembers.
+# It waits for the head's port before it loads Ray: a client that comes too early hangs for long.
 COUNTER = """
+import os
+import socket
+import time
+
+while True:
+    try:
+        socket.create_connection((os.environ["FQ_RAY_IP"], 6379), 1).close()
+        break
+    except OSError:
+        time.sleep(0.1)
+
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 ray.init(address="auto", namespace="test", log_to_driver=False)
@@ -137,12 +149,14 @@ class Site:
         value, workers = self.patient_count(), self.workers()
         began, asked = time.monotonic(), 1
         yield
+        since = time.monotonic() - began
         # One that is asked while the head is away hangs until its time is over: short ones first.
         while (found := self.count(min(10 * asked, 30))) is None:
             assert time.monotonic() - began < PATIENCE, f"no answer {PATIENCE} s after {what}"
             time.sleep(0.3)
             asked += 1
-        figures.note(f"{what}: the actor answers after {time.monotonic() - began:.1f} s")
+        took = time.monotonic() - began
+        figures.note(f"{what}: the actor answers after {took:.1f} s, asked from {since:.1f} s on")
         # One that was asked and whose answer was lost on the way has counted, too. A new actor says 1.
         assert value < found <= value + asked
         assert self.workers() == workers
@@ -189,8 +203,10 @@ def test_a_killed_primary_comes_back_or_is_followed(site: Site, figures: Figures
 def test_head_and_primary_killed_at_once(site: Site, figures: Figures) -> None:
     with site.kept("head and Redis primary killed", figures):
         (head,) = site.pods("head")
+        before = site.head_starts()
         site.kill("redis", site.primary())
         site.kill("ray", head["metadata"]["name"])
+        site.head_begins_after(before)
 
 
 @ONE_AND_THREE

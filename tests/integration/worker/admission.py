@@ -7,6 +7,7 @@ import httpx2
 
 from atoll.cluster.client import Cluster
 from atoll.cluster.drift import says
+from atoll.domain.names import SYSTEM_NAMESPACE
 from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
@@ -67,3 +68,20 @@ def group(queue: str) -> Object:
 def ask(kube: Kube, manifest: Object) -> httpx2.Response:
     """A create that leaves nothing behind."""
     return kube.create(f"{PATHS[manifest['kind']]}?dryRun=All", manifest)
+
+
+def account(kube: Kube, namespace: str, name: str) -> Kube:
+    """A right to everything and the name of this account."""
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    for place in (SYSTEM_NAMESPACE, namespace):
+        kube.create("/api/v1/namespaces", {"metadata": {"name": place}})
+    kube.create(accounts, {"metadata": {"name": name}})
+    rbac = "rbac.authorization.k8s.io"
+    binding = {
+        "metadata": {"name": f"test-{name}"},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+    }
+    kube.create(f"/apis/{rbac}/v1/clusterrolebindings", binding)
+    answer = kube.create(f"{accounts}/{name}/token", {"spec": {}}).raise_for_status()
+    return kube.as_bearer(answer.json()["status"]["token"])

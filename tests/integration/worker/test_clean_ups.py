@@ -13,6 +13,7 @@ from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
 from e2e.kube import Kube, Object
+from integration.worker.admission import account
 from waiting import until
 
 PODS, JOBS = "/api/v1/namespaces/other/pods", "/apis/batch/v1/namespaces/other/jobs"
@@ -36,23 +37,6 @@ def pod() -> Object:
 def job(**spec: Any) -> Object:
     template = {"metadata": {"labels": dict(LABELS)}, "spec": pod()["spec"]}
     return {"metadata": {"name": "j"}, "spec": {"template": template, **spec}}
-
-
-def account(kube: Kube, namespace: str, name: str) -> Kube:
-    """A right to everything and the name of this account."""
-    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
-    for place in (SYSTEM_NAMESPACE, namespace):
-        kube.create("/api/v1/namespaces", {"metadata": {"name": place}})
-    kube.create(accounts, {"metadata": {"name": name}})
-    rbac = "rbac.authorization.k8s.io"
-    binding = {
-        "metadata": {"name": f"test-{name}"},
-        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
-    }
-    kube.create(f"/apis/{rbac}/v1/clusterrolebindings", binding)
-    answer = kube.create(f"{accounts}/{name}/token", {"spec": {}}).raise_for_status()
-    return kube.as_bearer(answer.json()["status"]["token"])
 
 
 @pytest.fixture

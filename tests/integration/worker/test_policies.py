@@ -8,9 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from atoll.domain.names import SYSTEM_NAMESPACE
 from builders.ray_workloads import cluster_of, ray_cluster, ray_job, ray_service, worker_pod
 from e2e.kube import Kube, Object
-from integration.worker.admission import PATHS, QUEUE, QUEUE_LABEL, ask, put
+from integration.worker.admission import PATHS, QUEUE, QUEUE_LABEL, account, ask, put
 from waiting import until
 
 Change = Callable[[Object], Any]
@@ -201,6 +202,31 @@ def test_the_queue_cannot_be_left_later(kube: Kube, made: Object) -> None:
         assert answer.status_code == 403, answer.text
     status = kube.send("PATCH", path, {"metadata": {"annotations": {"note": "of mine"}}})
     assert status.status_code == 200
+
+
+def test_kuberay_alone_says_which_gang_the_cluster_of_a_job_is(kube: Kube, owner: Kube) -> None:
+    """As KubeRay makes the RayCluster of a RayJob under Volcano."""
+    kuberay = account(kube, SYSTEM_NAMESPACE, "kuberay-operator")
+    of_job = ray_cluster(workers=3)
+    gang = {"scheduling.k8s.io/group-name": "ray-count-pg", "volcano.sh/task-spec": ""}
+    of_job["metadata"]["annotations"] = dict(gang)
+    assert "not a workload's choice" in ask(owner, of_job).json()["message"]
+    of_job["metadata"]["annotations"]["volcano.sh/preemptable"] = "false"
+    assert ask(kuberay, of_job).status_code == 403
+    of_job["metadata"]["annotations"] = dict(gang)
+
+    path = f"{PATHS['RayCluster']}/rays"
+    answer = kuberay.create(PATHS["RayCluster"], of_job)
+    assert answer.status_code == 201, answer.text
+    try:
+        note = {"metadata": {"annotations": {"note": "of mine"}}}
+        assert owner.send("PATCH", path, note).status_code == 200
+        other = {"metadata": {"annotations": {"scheduling.k8s.io/group-name": "ray-other-pg"}}}
+        answer = owner.send("PATCH", path, other)
+        assert answer.status_code == 403
+        assert "not a workload's choice" in answer.json()["message"]
+    finally:
+        kube.delete(path)
 
 
 def test_what_is_held_back_for_lack_of_quota_is_resumed_by_the_worker_alone(

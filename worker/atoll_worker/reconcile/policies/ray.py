@@ -12,6 +12,7 @@ from atoll.domain.priorities import PRIORITIES, PRIORITY_LABEL
 from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.limits import template_rules
 from atoll_worker.reconcile.policies.manifests import (
+    OPERATOR,
     PLATFORM,
     Enforced,
     Policy,
@@ -21,6 +22,7 @@ from atoll_worker.reconcile.policies.manifests import (
     text,
     texts,
 )
+from atoll_worker.reconcile.policies.pods import GROUP_NOTE
 from atoll_worker.reconcile.policies.sizes import (
     cluster_spec,
     size_rules,
@@ -43,9 +45,14 @@ _CONDITIONS = {
     """,
 }
 _FORBIDDEN_KEY = f"""
-    (k == 'scheduling.k8s.io/group-name' || k.startsWith('volcano.sh/')
+    (k == {text(GROUP_NOTE)} || k.startsWith('volcano.sh/')
      || k.contains('.volcano.sh/')) && !(k in {texts([VOLCANO.queue_label, *_TOPOLOGY])})
 """
+_NOTE_OF_KUBERAY = f"""
+    object.kind == 'RayCluster' && k in {texts([GROUP_NOTE, "volcano.sh/task-spec"])}
+    && ({OPERATOR} || request.operation == 'UPDATE' && {_HAD_NOTES}[?k].orValue('') == {_NOTES}[k])
+"""
+"""At the RayCluster of a RayJob KubeRay notes its gang (batchscheduler/volcano, populateAnnotations)."""
 
 
 def mutate_ray(enforced: Enforced) -> Policy:
@@ -111,7 +118,8 @@ def _queue_rules(enforced: Enforced) -> Iterator[Rule]:
         )
     yield Rule(
         f"""
-        [{_LABELS}, {_NOTES}].all(m, m.all(k, !({_FORBIDDEN_KEY})))
+        {_LABELS}.all(k, !({_FORBIDDEN_KEY}))
+        && {_NOTES}.all(k, !({_FORBIDDEN_KEY}) || {_NOTE_OF_KUBERAY})
         && variables.pods.all(p,
             p.?metadata.?labels.orValue({{}}).all(k, !({_FORBIDDEN_KEY}))
             && p.?metadata.?annotations.orValue({{}}).all(k, !({_FORBIDDEN_KEY})))

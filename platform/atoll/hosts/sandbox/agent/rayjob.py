@@ -74,7 +74,8 @@ class RayJobs:
         if cluster is None:
             if job["spec"].get("clusterSelector"):
                 return 2.0
-            await self._site.kube.ensure(RAY_CLUSTER, _cluster(job, status["rayClusterName"]))
+            made = _cluster(job, status["rayClusterName"], self._scheduler)
+            await self._site.kube.ensure(RAY_CLUSTER, made)
             return _POLL_SECONDS
         status["rayClusterStatus"] = cluster.get("status") or {}
         if (cluster.get("status") or {}).get("state") != "ready":
@@ -163,7 +164,7 @@ class RayJobs:
                 self.jobs.items[key_of(made)] = made
 
 
-def _cluster(job: Obj, name: str) -> Obj:
+def _cluster(job: Obj, name: str, scheduler: str) -> Obj:
     meta = job["metadata"]
     labels = {
         **(meta.get("labels") or {}),
@@ -172,6 +173,11 @@ def _cluster(job: Obj, name: str) -> Obj:
         "ray.io/job-name": meta["name"],
     }
     notes = {k: v for k, v in (meta.get("annotations") or {}).items() if "kubectl" not in k}
+    if scheduler == "volcano":
+        notes |= {
+            "scheduling.k8s.io/group-name": f"ray-{meta['name']}-pg",
+            "volcano.sh/task-spec": "",
+        }
     return {
         "metadata": {
             "name": name,
