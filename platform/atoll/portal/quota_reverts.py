@@ -102,6 +102,7 @@ async def _page(
         "cause": CAUSES[then.cause],
         "same": then.quota == quota.quota,
         "form": form,
+        "pressed": bool(form.values),
         "problem": problem,
         "preview": preview,
     }

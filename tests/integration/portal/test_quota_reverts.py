@@ -63,6 +63,7 @@ def test_going_back_over_what_is_held_is_shown_and_what_got_worse_is_shown_again
     history.get_by_role("link", name="To number 1").click()
     page.wait_for_url(f"**/teams/{then}/quota/history/1")
     expect(seen(page)).to_contain_text("Preview: this puts the team over its quota")
+    expect(seen(page)).not_to_be_focused()
     cpu = seen(page).get_by_role("row", name="CPU")
     expect(cpu).to_contain_text("16 cores → 4 cores")
     expect(cpu).to_contain_text("4 cores")
@@ -71,6 +72,7 @@ def test_going_back_over_what_is_held_is_shown_and_what_got_worse_is_shown_again
     page.get_by_label("Why").fill("the other half goes to speech")
     page.get_by_role("button", name="Go back all the same").click()
     expect(cpu).to_contain_text("6 cores")
+    expect(seen(page)).to_be_focused()
     expect(cpu).to_contain_text("10 cores")
     assert limit_of(kube) == {"limit": "16"}
     expect(page.get_by_label("Why")).to_have_value("the other half goes to speech")
@@ -92,6 +94,7 @@ def test_without_script_a_change_meanwhile_is_told_and_shown_anew(
     plain.get_by_role("button", name="Go back all the same").click()
     expect(plain.get_by_role("alert")).to_contain_text("It changed while you were looking")
     expect(seen(plain).get_by_role("row", name="CPU")).to_contain_text("20 cores → 4 cores")
+    expect(plain.locator("#problems")).to_have_count(1)
     assert limit_of(kube) == {"limit": "20"}
     plain.get_by_role("button", name="Go back all the same").click()
     plain.wait_for_url(f"**/teams/{then}/quota")
