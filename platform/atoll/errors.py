@@ -168,10 +168,14 @@ class TemporaryError(AtollError):
 
 
 class PermanentError(AtollError):
-    """A step cannot be done until `who` changes something; `reason` is one PascalCase word."""
+    """A step cannot be done until `who` changes something; `reason` is one PascalCase word.
+
+    `recheck`: seconds until the next look where nothing tells of the change; None: growing pauses.
+    """
 
     code, title = "permanent", "Needs a change"
 
-    def __init__(self, detail: str, *, reason: str, who: Who) -> None:
+    def __init__(self, detail: str, *, reason: str, who: Who, recheck: float | None = None) -> None:
         super().__init__(detail, who=who)
         self.reason = reason
+        self.recheck = recheck

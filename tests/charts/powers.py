@@ -41,7 +41,7 @@ ALLOWED: dict[str, Asked] = {
         ("get patch", "namespaces", ""),
         ("get list watch", "secrets", "mirror"),
         ("get create update", "gang-mirror:leases.coordination.k8s.io", "system"),
-        ("get list", "teams.atoll.dev", ""),
+        ("get list watch", "teams.atoll.dev", ""),
         ("update", "teams/status.atoll.dev", ""),
     ],
     "atoll-worker": [

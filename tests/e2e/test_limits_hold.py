@@ -181,6 +181,18 @@ def test_a_priority_of_the_system_does_not_reach_the_host(platform: Local, owner
     assert found["spec"].get("priority", 0) == 0
 
 
+def test_the_platforms_own_services_take_nothing_of_the_quota(platform: Local) -> None:
+    """What counts is outside the platform's namespaces: nothing but the Services of Ray heads."""
+    platform.demo()
+    copies = "/api/v1/namespaces/vc-demo/services?labelSelector=vcluster.loft.sh/managed-by%3Ddemo"
+    found = [item["metadata"] for item in platform.stage.host.items(copies)]
+    from_inside = {m["name"]: m["labels"]["vcluster.loft.sh/namespace"] for m in found}
+    assert "kube-system" in from_inside.values(), from_inside
+    heads = {m["name"] for m in found if m["labels"].get("ray.io/node-type") == "head"}
+    ours = {n for n, place in from_inside.items() if place in ("kube-system", "atoll-system")}
+    assert set(from_inside) - ours <= heads, from_inside
+
+
 def test_no_more_than_the_quota_runs_on_the_host(
     platform: Local, owner: Kube, figures: Figures
 ) -> None:

@@ -125,26 +125,23 @@ class QuotaKeeper:
             await self._request(request)
 
     async def _tell(self, team: Object, told: list[Finding]) -> None:
-        """Write the conditions when they say something new.
+        """Write the conditions when they say something new, or were judged of another generation.
 
-        A team of which there has never been anything to say has none: a write moves its revision, and
-        whoever is about to change it would be told that it had changed.
+        A team of which there has never been anything to say has none, and the generation alone.
         """
-        status = team.get("status") or {}
+        status, generation = team.get("status") or {}, team["metadata"].get("generation", 0)
         old = {c["type"]: c for c in status.get("conditions") or []}
         new = [
-            _condition(f, old.get(f.type), team["metadata"].get("generation", 0))
-            for f in told
-            if not f.holds or f.type in old
+            _condition(f, old.get(f.type), generation) for f in told if not f.holds or f.type in old
         ]
         ours = {f.type for f in told}
-        if [_words(c) for c in new] == [_words(c) for t, c in old.items() if t in ours]:
+        said = [_words(c) for c in old.values() if c["type"] in ours]
+        if [_words(c) for c in new] == said and status.get("observedGeneration") == generation:
             return
         new += [condition for kind, condition in old.items() if kind not in ours]
+        told_now = {**status, "observedGeneration": generation, "conditions": new}
         with contextlib.suppress(StaleWriteError):  # the next look comes with that change
-            await self._cluster.replace(
-                {**team, "status": {**status, "conditions": new}}, status=True
-            )
+            await self._cluster.replace({**team, "status": told_now}, status=True)
 
 
 def _unreadable(team: Object) -> str:

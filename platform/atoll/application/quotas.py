@@ -112,14 +112,23 @@ class Quotas:
         self, caller: Caller, team: str, ask: PageAsk | None = None
     ) -> Page[QuotaRevisionRead]:
         """A piece of the history, the newest first."""
-        found = await self._find(caller, team)
-        await self._changes.record(found)
-        known = await self._history.of(found)
-        told = [
+        told = await self._told(await self._find(caller, team))
+        return piece_by(told, ask or PageAsk(), lambda r: f"{10**12 - r.number:012d}")
+
+    async def revision(self, caller: Caller, team: str, number: int) -> QuotaRevisionRead:
+        """One state of the history. NotFoundError when it has no such number."""
+        for revision in await self._told(await self._find(caller, team)):
+            if revision.number == number:
+                return revision
+        raise NotFoundError(f"The quota history of {team!r} has no number {number}")
+
+    async def _told(self, team: Object) -> list[QuotaRevisionRead]:
+        await self._changes.record(team)
+        known = await self._history.of(team)
+        return [
             _revision_read(revision, known[at - 1] if at else None)
             for at, revision in enumerate(known)
         ]
-        return piece_by(told, ask or PageAsk(), lambda r: f"{10**12 - r.number:012d}")
 
     async def _write(
         self,

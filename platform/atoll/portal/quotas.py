@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 
 from atoll.application.pages import LIMIT_MOST, PageAsk
-from atoll.contract.quota_requests import QuotaDecision
+from atoll.contract.quota_requests import QuotaDecision, QuotaRequestRead, RequestState
 from atoll.contract.quotas import QuotaDifference, QuotaRevisionRead
 from atoll.errors import AtollError
 from atoll.portal.bars import label_of
@@ -15,12 +15,23 @@ from atoll.portal.pages import team_trouble
 from atoll.portal.problems import ProblemView, problem_view
 from atoll.portal.quota_forms import line_words, told
 from atoll.portal.visits import PortalRoute, Visit, go, typed, visiting
+from atoll.portal.words import Tone
 
 router = APIRouter(include_in_schema=False, route_class=PortalRoute)
 QuotaVisit = Annotated[Visit, visiting("quotas:read")]
 DecideVisit = Annotated[Visit, visiting("quota-requests:decide")]
 _SHOWN = PageAsk(limit=20)
 _VERDICTS = ("approve", "refuse")
+_DECIDED_SHOWN = 10
+STATES: dict[RequestState, tuple[str, Tone]] = {
+    "pending": ("Waits", "calm"),
+    "approved": ("Approved, about to be applied", "busy"),
+    "applied": ("Approved", "good"),
+    "failed": ("Approved, cannot be applied", "bad"),
+    "refused": ("Refused", "warn"),
+    "expired": ("Expired", "calm"),
+    "obsolete": ("Not needed any more", "calm"),
+}
 CAUSES = {
     "created": "with the team",
     "changed": "changed",
@@ -41,6 +52,12 @@ def revision_words(revision: QuotaRevisionRead) -> list[str]:
     if revision.parent != revision.parent_before:
         told.append(f"Parent: {revision.parent_before or 'none'} → {revision.parent or 'none'}")
     return told
+
+
+def answer_words(request: QuotaRequestRead) -> str:
+    """What whoever decided said, and what hinders what they decided."""
+    hindered = request.state in ("failed", "expired", "obsolete")
+    return "; ".join(filter(None, (request.spec.note, request.message if hindered else "")))
 
 
 @router.get("/teams/{name}/quota")
@@ -65,15 +82,31 @@ async def decide(name: str, quota_request: str, request: Request, visit: DecideV
     return go(f"/teams/{name}/quota")
 
 
+async def _requests(
+    visit: Visit, team: str
+) -> tuple[list[QuotaRequestRead], list[QuotaRequestRead]]:
+    """Those that wait, and the others, the newest first."""
+    ask, found = PageAsk(LIMIT_MOST), list[QuotaRequestRead]()
+    while True:
+        page = await visit.use_cases.quota_requests.page(visit.caller, ask, team=team)
+        found += page.items
+        if page.next is None:
+            break
+        ask = PageAsk(LIMIT_MOST, page.next)
+    others = [request for request in found if request.state != "pending"]
+    others.sort(key=lambda request: request.created_at or "", reverse=True)
+    return [request for request in found if request.state == "pending"], others
+
+
 async def _page(
     visit: Visit, name: str, *, problem: ProblemView | None = None, status: int = 200
 ) -> Response:
     cases, caller = visit.use_cases, visit.caller
-    team, quota, history, asked = await asyncio.gather(
+    team, quota, history, (waiting, others) = await asyncio.gather(
         cases.teams.get(caller, name),
         cases.quotas.get(caller, name),
         cases.quotas.history(caller, name, _SHOWN),
-        cases.quota_requests.page(caller, PageAsk(LIMIT_MOST), team=name, state="pending"),
+        _requests(visit, name),
     )
     values: dict[str, Any] = {
         "team": team,
@@ -82,7 +115,11 @@ async def _page(
         "trouble": team_trouble(team),
         "history": history.items,
         "more": history.next is not None,
-        "requests": asked.items,
+        "requests": waiting,
+        "decided": others[:_DECIDED_SHOWN],
+        "more_decided": len(others) > _DECIDED_SHOWN,
+        "states": STATES,
+        "answer_words": answer_words,
         "problem": problem,
         "now": datetime.now(UTC),
         "told": told,

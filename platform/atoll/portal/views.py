@@ -2,8 +2,19 @@
 
 from fastapi import APIRouter
 
-from atoll.portal import changes, quota_changes, quotas, ray_jobs, sessions, teams, virtual_clusters
+from atoll.portal import (
+    changes,
+    quota_asks,
+    quota_changes,
+    quota_reverts,
+    quotas,
+    ray_jobs,
+    sessions,
+    teams,
+    virtual_clusters,
+)
 
 router = APIRouter(include_in_schema=False)
-for room in (sessions, teams, quotas, quota_changes, virtual_clusters, changes, ray_jobs):
+_QUOTAS = (quotas, quota_changes, quota_asks, quota_reverts)
+for room in (sessions, teams, *_QUOTAS, virtual_clusters, changes, ray_jobs):
     router.include_router(room.router)

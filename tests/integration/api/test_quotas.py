@@ -324,6 +324,37 @@ def test_what_kubectl_wrote_wrong_is_told_in_a_condition(
         kube.delete(f"{ATOLL}/teams/{name}")
 
 
+def test_status_says_which_generation_was_judged(kube: httpx2.Client, api: httpx2.Client) -> None:
+    """Also of a team of which there is nothing to say: only so can a tool tell judged from not yet."""
+    path = f"{ATOLL}/teams/judged"
+    body = {
+        "apiVersion": "atoll.dev/v1alpha1",
+        "kind": "Team",
+        "metadata": {"name": "judged"},
+        "spec": {},
+    }
+    kube.post(f"{ATOLL}/teams", json=body).raise_for_status()
+
+    def judged() -> tuple[int | None, list[tuple[str, int]]]:
+        status = kube.get(path).json().get("status") or {}
+        said = [(c["status"], c["observedGeneration"]) for c in status.get("conditions") or []]
+        return status.get("observedGeneration"), said
+
+    def change(spec: dict[str, Any]) -> None:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        kube.patch(path, content=json.dumps({"spec": spec}), headers=headers).raise_for_status()
+
+    try:
+        until(lambda: judged() == (1, []), "the first generation is judged")
+        change({"quota": {"cpu": {"limit": "1", "guaranteed": "2"}}})
+        until(lambda: judged() == (2, [("False", 2)]), "the wrong quota is judged")
+        change({"displayName": "Judged"})
+        until(lambda: judged() == (3, [("False", 3)]), "the same is said of the third")
+        assert api.get("/v1/teams/judged").json()["status"]["observedGeneration"] == 3
+    finally:
+        kube.delete(path)
+
+
 @pytest.fixture
 def gpu_node(kube: httpx2.Client) -> Iterator[str]:
     name = "node-with-gpus"

@@ -24,7 +24,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 async def host(site: Site, theirs: Server) -> AsyncIterator[Cluster]:
-    """The host with a profile `theirs` whose Secret has a wrong password yet."""
+    """The host with a profile `theirs` whose Secret is not there yet."""
     async with site.cluster() as found:
         quota = {"cpu": {"limit": "12"}, "memory": {"limit": "24Gi"}}
         await found.apply(resource("Team", "blue", {"quota": quota}))
@@ -32,7 +32,6 @@ async def host(site: Site, theirs: Server) -> AsyncIterator[Cluster]:
         external = {"address": f"127.0.0.1:{theirs.port}", "secret": "theirs"}
         spec["redis"] = {**spec.get("redis", {}), "external": external}
         await found.apply(resource("Profile", "theirs", spec))
-        await put_password(found, "quite-another")
         yield found
         await found.delete(PROFILE, "theirs")
 
@@ -45,6 +44,10 @@ async def put_password(host: Cluster, password: str) -> None:
     )
 
 
+def missing(item: dict[str, object] | None) -> bool:
+    return "RedisSecretMissing" in str((item or {}).get("status"))
+
+
 def refused(item: dict[str, object] | None) -> bool:
     return "RedisRefused" in str((item or {}).get("status"))
 
@@ -54,6 +57,8 @@ async def test_state_goes_there_and_is_gone_with_the_virtual_cluster(
 ) -> None:
     asked = wish(profile="theirs", rayClusters=[RAYS])
     await host.create(resource("VirtualCluster", "abroad", asked))
+    await until(host, "abroad", missing, 90)
+    await put_password(host, "quite-another")
     await until(host, "abroad", refused, 90)
     told = str((await host.get(VIRTUAL_CLUSTER, "abroad"))["status"])
     assert f"127.0.0.1:{theirs.port}" in told

@@ -123,6 +123,17 @@ async def test_lowering_below_use_says_what_is_over_and_takes_nothing_away(
     await until(host, NAME, lambda vc: condition(vc).get("reason") == "Done" and ready(vc))
 
 
+async def test_what_the_platform_itself_has_there_takes_nothing_of_the_quota(host: Cluster) -> None:
+    """With no Service allowed: neither those of DNS, operator and scheduler, nor the way to Redis."""
+    await set_quota(host, services="0")
+    item = await until(
+        host, NAME, lambda vc: ready(vc) and "services" in (vc["status"].get("used") or {})
+    )
+    assert item["status"]["used"]["services"] == "0"
+    assert condition(item)["reason"] == "Done", condition(item)["message"]
+    await host.patch(VIRTUAL_CLUSTER, NAME, {"spec": {"quota": {"services": None}}})
+
+
 async def test_a_quota_that_somebody_changed_is_put_back(host: Cluster, inside: Cluster) -> None:
     body = {"spec": {"hard": {"requests.cpu": "100", "count/secrets": "1"}}}
     await host.patch(RESOURCE_QUOTA, "tenant", body, f"vc-{NAME}")

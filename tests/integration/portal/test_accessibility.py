@@ -13,6 +13,8 @@ PATHS = (
     "/teams/idle",
     "/teams/science/quota",
     "/teams/science/quota/edit",
+    "/teams/science/quota/ask",
+    "/teams/science/quota/history/1",
     "/virtual-clusters",
     "/virtual-clusters/science-ray",
     "/virtual-clusters/science-ray/edit",

@@ -125,6 +125,16 @@ def test_retries_slow_down_and_end_with_success() -> None:
     assert vc.status.failures == 0
 
 
+def test_what_nothing_tells_of_is_looked_for_at_a_steady_pace() -> None:
+    """Also beside another failure, whose pauses grow."""
+    missing = Failed("RedisSecretMissing", "x", permanent=True, who="admin", recheck=4.0)
+    vc = cluster()
+    for other in (Done(), Failed("HelmFailed", "y", delay=20), *[Done()] * 7):
+        vc = after(vc, result(other, missing))
+        assert vc.status.retry_at
+        assert (datetime.fromisoformat(vc.status.retry_at) - NOW).total_seconds() == 4
+
+
 def test_when_to_try_again_is_not_worth_a_write_and_a_message_is() -> None:
     vc = after(cluster(), result(Done(), Failed("HelmFailed", "x")))
     same = after(vc, result(Done(), Failed("HelmFailed", "x")), NOW)

@@ -80,7 +80,9 @@ def failure(error: Exception) -> Failed | Wait:
     """
     match error:
         case PermanentError():
-            return Failed(error.reason, error.detail, permanent=True, who=error.who)
+            return Failed(
+                error.reason, error.detail, permanent=True, who=error.who, recheck=error.recheck
+            )
         case TemporaryError():
             return Failed(error.reason, error.detail, who=error.who, delay=error.delay)
         case QuotaExceededError():

@@ -29,13 +29,16 @@ class Wait:
 
 @dataclass(frozen=True)
 class Failed:
-    """Not so because of an error. A permanent one needs `who` to act; others are tried again."""
+    """Not so because of an error. A permanent one needs `who` to act; others are tried again after `delay`
+    seconds, and after longer ones when it goes on. `recheck`: after so many each time instead.
+    """
 
     reason: str
     message: str
     permanent: bool = False
     who: Who = "nobody"
     delay: float = 2.0
+    recheck: float | None = None
 
 
 Outcome = Done | Wait | Failed

@@ -118,9 +118,12 @@ def _retry_at(result: PassResult, failures: int, now: datetime, jitter: float) -
     base = min(f.delay for f in result.failed)
     if all(f.permanent for f in result.failed):
         base = 15.0
-    delay = min(LONGEST_DELAY, base * 2 ** min(failures - 1, 6)) * (0.75 + jitter / 2)
+    steady = [f.recheck for f in result.failed if f.recheck is not None]
+    delay = min([LONGEST_DELAY, base * 2 ** min(failures - 1, 6), *steady])
     return (
-        (now + timedelta(seconds=delay)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        (now + timedelta(seconds=delay * (0.75 + jitter / 2)))
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
     )
 
 

@@ -19,6 +19,10 @@ REDIS_PODS = {"release": "atoll.redis"}
 REDIS_SERVICE = {"app.kubernetes.io/component": "gcs-store"}
 """Label of helm/tenant's Services of Redis."""
 _REDIS_PORT, _SENTINEL_PORT = 6379, 26379
+_SECRET_SECONDS = 4.0
+"""Between looks for a Secret that is missing. Nobody watches the platform's Secrets: who may watch one may
+read them all, and the follower may read none.
+"""
 _SANDBOX_PORTS = "sandbox.atoll.dev/ports"
 """Service port -> address on this machine, as JSON; written by the sandbox."""
 
@@ -72,6 +76,7 @@ async def external_access(
             "password, username unless it is default, and ca.crt when it speaks TLS.",
             reason="RedisSecretMissing",
             who="admin",
+            recheck=_SECRET_SECONDS,
         )
     platform = await host.get(NAMESPACE, settings.namespace)
     hostname, port = split_address(part.address)

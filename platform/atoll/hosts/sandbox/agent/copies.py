@@ -12,7 +12,13 @@ from atoll.hosts.sandbox.agent.translate import (
     metadata,
     references,
 )
-from atoll.hosts.sandbox.agent.world import MANAGED_BY, OBJECT_NAME, OBJECT_NAMESPACE, Site
+from atoll.hosts.sandbox.agent.world import (
+    CONTROLLED_BY,
+    MANAGED_BY,
+    OBJECT_NAME,
+    OBJECT_NAMESPACE,
+    Site,
+)
 from atoll.hosts.sandbox.kube import (
     CLAIM,
     CONFIG_MAP,
@@ -73,7 +79,7 @@ class Copies:
         virtual = self.inside.get(namespace, name)
         host_name = self._tenancy.host_name(name, namespace)
         present = self.outside.get(self._tenancy.namespace, host_name)
-        if virtual is None or virtual["metadata"].get("deletionTimestamp"):
+        if virtual is None or virtual["metadata"].get("deletionTimestamp") or _is_replica(virtual):
             if present is not None:
                 await self._host.delete(self._kind, self._tenancy.namespace, host_name)
             return None
@@ -100,6 +106,13 @@ class Copies:
             await self._site.kube.patch(CLAIM, *where, {"spec": {"volumeName": volume}})
         if status and status != virtual.get("status"):
             await self._site.kube.patch(CLAIM, *where, {"status": status}, sub="status")
+
+
+def _is_replica(virtual: Obj) -> bool:
+    """Whether vcluster brought it in from the host; such an object is not copied back (syncer.go,
+    excludeVirtual), so it takes nothing of the quota.
+    """
+    return bool((virtual["metadata"].get("labels") or {}).get(CONTROLLED_BY))
 
 
 def _differs(wanted: Obj, present: Obj) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from atoll.hosts.sandbox.agent.informer import Informer, Key, Reconciler, key_of
-from atoll.hosts.sandbox.agent.world import Site, World
+from atoll.hosts.sandbox.agent.world import CONTROLLED_BY, Site, World
 from atoll.hosts.sandbox.kube import (
     NAMESPACE,
     NODE,
@@ -152,7 +152,7 @@ class Replicas:
         ports = [
             {k: v for k, v in port.items() if k != "nodePort"} for port in host["spec"]["ports"]
         ]
-        labels = {"vcluster.loft.sh/controlled-by": "vcluster"}
+        labels = {CONTROLLED_BY: "vcluster"}
         body = {
             "metadata": {
                 "name": name, "namespace": namespace, "annotations": notes, "labels": labels

@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atoll.hosts.sandbox.agent.names import host_name, label_key
-from atoll.hosts.sandbox.agent.world import MANAGED_BY, OBJECT_NAME, OBJECT_NAMESPACE
+from atoll.hosts.sandbox.agent.world import (
+    CONTROLLED_BY,
+    MANAGED_BY,
+    OBJECT_NAME,
+    OBJECT_NAMESPACE,
+)
 from atoll.hosts.sandbox.kube import Obj
 
 VIRTUAL_NAMESPACE = "vcluster.loft.sh/namespace"
-_RESERVED = ("release", VIRTUAL_NAMESPACE, MANAGED_BY, "vcluster.loft.sh/controlled-by")
+_RESERVED = ("release", VIRTUAL_NAMESPACE, MANAGED_BY, CONTROLLED_BY)
 _TOKEN_VOLUME = "kube-api-access-"  # noqa: S105 (a volume's name)
 
 

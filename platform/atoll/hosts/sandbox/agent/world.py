@@ -14,6 +14,8 @@ from atoll.hosts.sandbox.kube import CLAIM, POD, SERVICE, ApiError, Kube, Obj
 from atoll.hosts.sandbox.objects import now
 
 MANAGED_BY = "vcluster.loft.sh/managed-by"
+CONTROLLED_BY = "vcluster.loft.sh/controlled-by"
+"""Label of what vcluster itself keeps inside, such as a Service replicated from the host."""
 OBJECT_NAME = "vcluster.loft.sh/object-name"
 OBJECT_NAMESPACE = "vcluster.loft.sh/object-namespace"
 
