@@ -67,13 +67,14 @@ class Site:
 
     stage: Stage
     inside: Kube
+    name: str = NAME
 
     def kubectl(self, *argv: str, seconds: int = 60, inside: bool = True) -> tuple[int, str]:
         """A command of kubectl; exit code and output."""
-        config = self.stage.inside_config(NAME) if inside else None
+        config = self.stage.inside_config(self.name) if inside else None
         env = {}
         if config is not None:
-            file = self.stage.kubeconfig.with_name(f"inside-{NAME}.json")
+            file = self.stage.kubeconfig.with_name(f"inside-{self.name}.json")
             file.touch(mode=0o600)
             file.write_text(json.dumps(config))
             env["KUBECONFIG"] = str(file)
@@ -111,14 +112,14 @@ class Site:
 
     def kill(self, kind: str, name: str) -> None:
         """Force the deletion of a pod: nothing in it gets to say good-bye."""
-        where = ("-n", RAY_NAMESPACE) if kind == "ray" else ("-n", f"vc-{NAME}")
+        where = ("-n", RAY_NAMESPACE) if kind == "ray" else ("-n", f"vc-{self.name}")
         force = ("--grace-period=0", "--force", "--wait=false")
         code, out = self.kubectl("delete", "pod", name, *where, *force, inside=kind == "ray")
         assert code == 0, out
 
     def redis(self, pod: str, *words: str, user: tuple[str, str] | None = None) -> str:
         """One command of Redis in a Redis pod, as the administrator or as a user."""
-        argv = ["exec", "-n", f"vc-{NAME}", pod, "-c", "redis", "--"]
+        argv = ["exec", "-n", f"vc-{self.name}", pod, "-c", "redis", "--"]
         if user:
             argv += ["env", f"REDISCLI_AUTH={user[1]}", "redis-cli", "--user", user[0]]
         else:

@@ -15,8 +15,7 @@ from atoll.cluster.kinds import TEAM
 from atoll.cluster.quota_trees import limits_of, tree_of
 from atoll.domain.quantities import add_quantities, parse_quantity
 from atoll.domain.quota_tree import QuotaTree
-from atoll.domain.quotas import COUNTED, held_by_owner
-from atoll.domain.usage import free_of
+from atoll.domain.quotas import COUNTED, amount_text, held_by_owner
 from atoll.errors import AtollError, StaleWriteError
 from atoll.telemetry import worker_metrics
 from atoll_worker.malformed import MALFORMED, Complaints
@@ -33,6 +32,7 @@ class Holding:
     team: str
     quota: Mapping[str, str]
     used: Mapping[str, str]
+    free: Mapping[str, str]
 
 
 Holdings = Mapping[str, Holding]
@@ -138,24 +138,25 @@ def holding_of(item: Object) -> Holding:
     """What counts of a stored virtual cluster, readable or not. Pure."""
     spec, status = item.get("spec") or {}, item.get("status") or {}
     if not (isinstance(spec, Mapping) and isinstance(status, Mapping)):
-        return Holding("None", {}, {})
-    return Holding(str(spec.get("team")), _sound(spec.get("quota")), _sound(status.get("used")))
+        return Holding("None", {}, {}, {})
+    used, free = _sound(status.get("used")), _sound(status.get("free"))
+    return Holding(str(spec.get("team")), _sound(spec.get("quota")), used, free)
 
 
 def totals(team: Object, held: Holdings, tree: QuotaTree) -> dict[str, dict[str, str]]:
     """`used` and `free` of a team. Used: the sum over the virtual clusters of it and of the teams below
-    it, as with what is reserved, each counting as one of `virtualclusters`. Free: what is left of its own
-    limits to reserve. Pure.
+    it, as with what is reserved, each counting as one of `virtualclusters`. Free: what it can still
+    reserve, which an ancestor may bind. Pure.
     """
     name = team["metadata"]["name"]
     teams = {name, *(share.name for share in tree.below(name))}
     mine = [holding for holding in held.values() if holding.team in teams]
     used = add_quantities(*(_sound(one.used) for one in mine), {COUNTED: str(len(mine))})
     limits = limits_of(team)
-    reserved = (team.get("status") or {}).get("reserved") or {}
+    room = sorted(tree.room(name).items())
     return {
         "used": {r: a for r, a in used.items() if not limits or r in limits},
-        "free": free_of(limits, reserved),
+        "free": {resource: amount_text(resource, left.free) for resource, left in room},
     }
 
 
@@ -173,7 +174,9 @@ def gauges(teams: Iterable[Object], held: Holdings) -> dict[tuple[str, str, str,
         name, status = team["metadata"]["name"], team.get("status") or {}
         tell("limit", name, "", limits_of(team))
         tell("reserved", name, "", status.get("reserved") or {})
-        tell("used", name, "", totals(team, held, tree)["used"])
+        summed = totals(team, held, tree)
+        tell("used", name, "", summed["used"])
+        tell("free", name, "", summed["free"])
         for holder, amounts in held_by_owner(status.get("reservations") or {}).items():
             if holder in held and held[holder].team != name:
                 continue  # it stands in the ledger of each ancestor, and is told of its own team
@@ -181,6 +184,7 @@ def gauges(teams: Iterable[Object], held: Holdings) -> dict[tuple[str, str, str,
     for name, holding in held.items():
         tell("limit", holding.team, name, holding.quota)
         tell("used", holding.team, name, holding.used)
+        tell("free", holding.team, name, holding.free)
     return found
 
 

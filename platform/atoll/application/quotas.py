@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import Decimal
 
 from atoll.application.callers import Caller, may_see
 from atoll.application.idempotency import find_earlier, idempotency, one_at_a_time
@@ -29,8 +28,7 @@ from atoll.contract.quotas import (
     QuotaUse,
     QuotaWrite,
 )
-from atoll.domain.quantities import parse_quantity
-from atoll.domain.quota_tree import QuotaTree, effective_limits
+from atoll.domain.quota_tree import QuotaTree
 from atoll.domain.quotas import amount_text
 from atoll.errors import FieldProblem, NotFoundError, StaleWriteError
 from atoll.resources.meta import revision_of
@@ -212,24 +210,8 @@ class Quotas:
 
 def quota_use(tree: QuotaTree, team: Team) -> list[QuotaUse]:
     """Each resource that the team or an ancestor limits, with what is free of it at the tightest."""
-    chain = tree.reachable(team.name)
-    sound = bool(chain) and chain[-1].parent is None
     found = []
-    for resource in sorted({*effective_limits(chain), *team.status.reserved}):
-        room = []
-        for at, share in enumerate(chain):
-            limit = share.limit(resource)
-            if limit is None:
-                continue
-            way = [s.name for s in chain[:at]][::-1]
-            kept = tree.kept(share.name, way) if sound else {}
-            held = parse_quantity(share.reserved.get(resource, "0"))
-            room.append(
-                (max(Decimal(0), limit - held - kept.get(resource, Decimal(0))), share.name)
-            )
-        if not room:
-            continue
-        free, bound_by = min(room)
+    for resource, room in sorted(tree.room(team.name).items()):
         line = team.spec.quota.get(resource)
         found.append(
             QuotaUse(
@@ -238,8 +220,8 @@ def quota_use(tree: QuotaTree, team: Team) -> list[QuotaUse]:
                 guaranteed=line.guaranteed if line else None,
                 reserved=team.status.reserved.get(resource, "0"),
                 used=team.status.used.get(resource, "0" if line and team.status.free else None),
-                free=amount_text(resource, free),
-                bound_by=bound_by,
+                free=amount_text(resource, room.free),
+                bound_by=room.bound_by,
             )
         )
     return found

@@ -61,10 +61,25 @@ def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str
     told = {}
     for resource in sorted({*wanted, *found}):
         left, right = wanted.get(resource), found.get(resource)
-        same = left is not None and right is not None
-        if not (same and parse_quantity(left or "") == parse_quantity(right or "")):
+        if left is None or right is None or not _same(left, right):
             told[resource] = (left or "none", right or "none")
     return told
+
+
+def _same(left: str, right: str) -> bool:
+    """Whoever may write to a layer can make it say what is no quantity."""
+    try:
+        return parse_quantity(left) == parse_quantity(right)
+    except ValueError:
+        return False
+
+
+def queue_amounts(queue: Mapping[str, Any] | None) -> dict[str, dict[str, str]]:
+    """What a Volcano queue says: capability, deserved and guarantee, each resource -> amount."""
+    spec = (queue or {}).get("spec") or {}
+    parts = {part: spec.get(part) for part in ("capability", "deserved")}
+    parts["guarantee"] = (spec.get("guarantee") or {}).get("resource")
+    return {part: {r: str(a) for r, a in (told or {}).items()} for part, told in parts.items()}
 
 
 def leftovers(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

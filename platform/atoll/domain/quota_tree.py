@@ -26,6 +26,14 @@ class BrokenTreeError(ConflictError):
 
 
 @dataclass(frozen=True)
+class Room:
+    """What can still be reserved of one resource, and the team whose limit makes it so."""
+
+    free: Decimal
+    bound_by: str
+
+
+@dataclass(frozen=True)
 class Share:
     """One team as the tree sees it. Amounts are canonical quantities by resource."""
 
@@ -52,6 +60,7 @@ class QuotaTree:
     def __init__(self, shares: Iterable[Share]) -> None:
         self._shares = {share.name: share for share in shares}
         self._children: dict[str, list[Share]] = {}
+        self._unused: dict[tuple[str, str], Decimal] = {}
         for share in sorted(self._shares.values(), key=lambda s: s.name):
             if share.parent is not None:
                 self._children.setdefault(share.parent, []).append(share)
@@ -123,10 +132,13 @@ class QuotaTree:
 
     def unused(self, name: str, resource: str) -> Decimal:
         """How much a team and those below it may still take on the strength of their guarantees."""
-        share = self._shares[name]
-        below = sum((self.unused(c.name, resource) for c in self.children(name)), _ZERO)
-        named = parse_quantity(share.guaranteed.get(resource, "0"))
-        return max(named - parse_quantity(share.reserved.get(resource, "0")), below)
+        if (name, resource) not in self._unused:
+            share = self._shares[name]
+            below = sum((self.unused(c.name, resource) for c in self.children(name)), _ZERO)
+            named = parse_quantity(share.guaranteed.get(resource, "0"))
+            left = named - parse_quantity(share.reserved.get(resource, "0"))
+            self._unused[name, resource] = max(left, below)
+        return self._unused[name, resource]
 
     def kept(self, at: str, way: Sequence[str]) -> dict[str, Decimal]:
         """What of `at`'s limits is kept from an asker: guaranteed to others below, not yet held.
@@ -146,6 +158,24 @@ class QuotaTree:
             )
             if total:
                 found[resource] = total
+        return found
+
+    def room(self, name: str) -> dict[str, Room]:
+        """What a team can still reserve of each resource that it or an ancestor limits: the least that is
+        left on the way to the root, less what is kept there for others. Never below 0.
+        """
+        chain = self.reachable(name)
+        sound = bool(chain) and chain[-1].parent is None
+        found: dict[str, Room] = {}
+        for at, share in enumerate(chain):
+            way = [s.name for s in chain[:at]][::-1]
+            kept = self.kept(share.name, way) if sound else {}
+            for resource, limit in share.limits.items():
+                held = parse_quantity(share.reserved.get(resource, "0"))
+                left = parse_quantity(limit) - held - kept.get(resource, _ZERO)
+                here = Room(max(left, _ZERO), share.name)
+                if resource not in found or here.free < found[resource].free:
+                    found[resource] = here
         return found
 
 

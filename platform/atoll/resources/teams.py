@@ -67,7 +67,8 @@ class TeamStatus(Model):
         default_factory=dict, description="Sum of what its virtual clusters use on the host"
     )
     free: dict[str, Quantity] = Field(
-        default_factory=dict, description="What is left of the limits to reserve"
+        default_factory=dict,
+        description="What it can still reserve, ancestors and guarantees of others counted",
     )
 
 

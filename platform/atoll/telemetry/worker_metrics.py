@@ -28,6 +28,9 @@ QUOTA_RESERVED = Gauge(
     "atoll_quota_reserved", "Taken from the team's quota, used or not", _QUOTA_LABELS
 )
 QUOTA_USED = Gauge("atoll_quota_used", "Held on the host by what runs", _QUOTA_LABELS)
+QUOTA_FREE = Gauge(
+    "atoll_quota_free", "What a team can still reserve, or a virtual cluster use", _QUOTA_LABELS
+)
 UNCONVERGED = Gauge(
     "atoll_unconverged_virtual_clusters", "Virtual clusters that are not as asked for"
 )
@@ -101,12 +104,14 @@ def unconverged(count: int) -> None:
     UNCONVERGED.set(count)
 
 
-_QUOTAS = {"limit": QUOTA_LIMIT, "reserved": QUOTA_RESERVED, "used": QUOTA_USED}
+_QUOTAS = {
+    "limit": QUOTA_LIMIT, "reserved": QUOTA_RESERVED, "used": QUOTA_USED, "free": QUOTA_FREE,
+}  # fmt: skip
 _told: set[tuple[str, str, str, str]] = set()
 
 
 def quotas(amounts: Mapping[tuple[str, str, str, str], float]) -> None:
-    """(limit | reserved | used, team, virtual cluster or "", resource) -> amount: all there are now.
+    """(limit | reserved | used | free, team, virtual cluster or "", resource) -> amount: all there are now.
 
     What was told before and is not there any more is taken off the page.
     """

@@ -220,3 +220,29 @@ def test_the_smallest_limit_on_the_way_counts() -> None:
 def test_what_nobody_can_read_lets_nothing_more_in() -> None:
     assert readable({"cpu": "many", "pods": 4}, "0") == {"cpu": "0", "pods": "4"}
     assert readable({"cpu": "many", "pods": 4}, None) == {"pods": "4"}
+
+
+def test_the_tightest_limit_on_the_way_to_the_root_is_what_is_left() -> None:
+    tree = QuotaTree(
+        [
+            share("top", reserved=5, cpu=8, gpu=2),
+            share("red", "top", reserved=2, cpu=7),
+            share("blue", "top", reserved=3, cpu=(6, 4)),
+        ]
+    )
+    red = {resource: (int(r.free), r.bound_by) for resource, r in tree.room("red").items()}
+    assert red == {"cpu": (2, "top"), "gpu": (2, "top")}  # 8 - 5 - 1 that blue is still promised
+    assert tree.room("blue")["cpu"].free == 3
+    assert tree.room("top")["cpu"].free == 2
+    assert tree.room("nobody") == {}
+
+
+def test_where_a_team_and_its_parent_bind_alike_the_team_is_named() -> None:
+    tree = QuotaTree([share("a", cpu=4), share("b", "a", cpu=4)])
+    assert tree.room("b")["cpu"].bound_by == "b"
+
+
+def test_room_is_never_below_nothing_and_a_missing_parent_leaves_the_own_limit() -> None:
+    tree = QuotaTree([share("low", "gone", reserved=5, cpu=4), share("high", "gone", 1, cpu=4)])
+    assert tree.room("low")["cpu"].free == 0
+    assert tree.room("high")["cpu"].free == 3

@@ -72,7 +72,6 @@ def test_what_a_virtual_cluster_holds_is_what_can_be_read_of_it(spec: Any) -> No
         {"reservations": {"lab": {"cpu": "many"}}},
         {"reservations": {"lab": "cpu"}},
         {"reservations": ["lab"]},
-        {"reserved": {"cpu": "-1"}},
     ],
 )
 async def test_a_team_whose_ledger_cannot_be_read_keeps_no_other_from_its_figures(

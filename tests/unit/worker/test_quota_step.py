@@ -7,7 +7,8 @@ import pytest
 
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll_worker.reconcile.outcome import Done, Wait
-from atoll_worker.reconcile.steps.quota import Layer, Quota, Seen, _devices
+from atoll_worker.reconcile.queue_layers import Layer
+from atoll_worker.reconcile.steps.quota import Quota, Seen, _devices
 
 
 def scope(**quota: str) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from atoll.cluster.drift import says
 from atoll.cluster.kinds import kind_of
-from atoll.domain.queue_shares import queue_share
+from atoll.domain.queue_shares import differences, queue_share
 from atoll.domain.ray_clusters import ray_cluster_manifest
 from atoll.domain.schedulers import SCHEDULERS
 from atoll.resources.profiles import Profile
@@ -95,6 +95,26 @@ def test_a_guarantee_is_written_where_there_is_one(adapter: SchedulerAdapter) ->
     promised = queue_share({"cpu": "4"}, {"cpu": "8"}, {"cpu": "6"})
     assert "guarantee" not in str(adapter.queue_spec("team-blue", plain, LABELS))
     assert "guarantee" in str(adapter.queue_spec("team-blue", promised, LABELS))
+
+
+def test_what_a_queue_says_is_read_back_by_its_parts(adapter: SchedulerAdapter) -> None:
+    quota = {"cpu": "2500m", "memory": "8Gi", "nvidia.com/gpu": "2"}
+    limits, guaranteed = {"cpu": "5", "memory": "8Gi"}, {"cpu": "4", "memory": "1Gi"}
+    share = queue_share(quota, limits, guaranteed)
+    told = adapter.amounts(adapter.queue_spec("team-blue", share, LABELS))
+    assert differences(quota, told["capability"]) == {}
+    assert differences({"cpu": "2", "memory": "1Gi"}, told["guarantee"]) == {}
+    assert told["guarantee"]["memory"] == "1Gi"  # for people, whatever the scheduler's own units
+    without = adapter.amounts(adapter.queue_spec("team-blue", queue_share(quota), LABELS))
+    assert not without["guarantee"]
+    assert not any(adapter.amounts(None).values())
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 20000, "partitions: []", "just words", "a: [", "partitions: {0: 1}", "&a [*a]"]
+)
+def test_yunikorns_queues_as_an_owner_may_write_them_are_read_as_nothing(text: str) -> None:
+    assert not any(ADAPTERS["yunikorn"].amounts({"data": {"queues.yaml": text}}).values())
 
 
 def test_nothing_named_means_nothing_capped(adapter: SchedulerAdapter) -> None:

@@ -47,6 +47,30 @@ def test_a_parent_uses_what_the_teams_below_it_use() -> None:
     assert ("reserved", "top", "a", "cpu") not in told
 
 
+def test_what_is_free_is_told_as_the_status_says_it_where_a_parent_binds_too() -> None:
+    ledger = {"other": {"cpu": "6"}, "a": {"cpu": "2"}}
+    top: dict[str, Any] = {
+        "metadata": {"name": "top"},
+        "spec": {"quota": {"cpu": {"limit": "9"}, "memory": {"limit": "4Gi"}}},
+        "status": {"reservations": ledger},
+    }
+    red: dict[str, Any] = {
+        "metadata": {"name": "red"},
+        "spec": {"parent": "top", "quota": {"cpu": {"limit": "8"}}},
+        "status": {"reserved": {"cpu": "2"}, "reservations": {"a": {"cpu": "2"}}},
+    }
+    spec = {"team": "red", "quota": {"cpu": "2"}}
+    held = {"a": holding_of({"spec": spec, "status": {"free": {"cpu": "500m", "odd": "much"}}})}
+    told = gauges([top, red], held)
+    assert totals(red, held, tree_of([top, red]))["free"] == {"cpu": "1", "memory": "4Gi"}
+    assert told["free", "red", "", "cpu"] == told["free", "top", "", "cpu"] == 1
+    assert told["free", "red", "", "memory"] == 4 * 2**30
+    assert told["free", "red", "a", "cpu"] == 0.5
+    worker_metrics.quotas(told)
+    labels = {"team": "red", "virtual_cluster": "a", "resource": "cpu"}
+    assert REGISTRY.get_sample_value("atoll_quota_free", labels) == 0.5
+
+
 def test_gauges_are_told_in_base_units_by_team_and_by_virtual_cluster() -> None:
     found = gauges([TEAM], CLUSTERS)
     assert found["limit", "red", "", "cpu"] == 8

@@ -46,6 +46,11 @@ class SchedulerAdapter(Protocol):
         free for the queue, `share.deserved` is what it may claim back.
         """
 
+    def amounts(self, queue: Object | None) -> dict[str, dict[str, str]]:
+        """What a queue as it was found, or as `queue_spec` makes it, says of a share: `capability`,
+        `deserved`, `guarantee`, each resource -> amount. Empty for none; never raises on what others wrote.
+        """
+
     def explain(self, ray_cluster: str, told: Sequence[Object]) -> str:
         """Why a Ray cluster's gang waits, in the scheduler's words; empty when it says nothing.
 

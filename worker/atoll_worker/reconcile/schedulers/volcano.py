@@ -7,7 +7,7 @@ from typing import Any
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import POD_GROUP, QUEUE, Kind
 from atoll.domain.names import pod_group_name
-from atoll.domain.queue_shares import QueueShare
+from atoll.domain.queue_shares import QueueShare, queue_amounts
 from atoll.domain.schedulers import VOLCANO, Scheduler
 from atoll.resources.profiles import Profile
 
@@ -76,6 +76,10 @@ class Volcano:
             "metadata": {"name": queue, "labels": labels},
             "spec": spec,
         }
+
+    def amounts(self, queue: Object | None) -> dict[str, dict[str, str]]:
+        """All three parts."""
+        return queue_amounts(queue)
 
     def explain(self, ray_cluster: str, told: Sequence[Object]) -> str:
         """The PodGroup's condition Unschedulable."""

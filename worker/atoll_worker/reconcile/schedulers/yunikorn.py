@@ -11,6 +11,7 @@ from atoll.cluster.kinds import POD, Kind
 from atoll.domain.names import SYSTEM_NAMESPACE
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.queue_shares import QueueShare
+from atoll.domain.quotas import amount_text
 from atoll.domain.ray_clusters import mirrored
 from atoll.domain.schedulers import YUNIKORN, Scheduler
 from atoll.resources.profiles import Profile
@@ -18,6 +19,8 @@ from atoll.resources.profiles import Profile
 IMAGE, PLACEHOLDER_IMAGE = "docker.io/apache/yunikorn", "registry.k8s.io/pause:3.10"
 _PLACEHOLDER = "internal.yunikorn.apache.org/placeholder"
 
+_READ_LIMIT = 16 * 1024
+"""Most characters of the queues' text that are read: an owner may write any."""
 
 _ENVIRONMENT = {"DISABLE_RESERVATION": "true"}
 """A pod that does not fit would reserve a node after two seconds, and nothing else is placed on a reserved
@@ -86,6 +89,20 @@ class YuniKorn:
             "data": {"queues.yaml": yaml.safe_dump({"partitions": [partition]}, sort_keys=True)},
         }
 
+    def amounts(self, queue: Object | None) -> dict[str, dict[str, str]]:
+        """`max` and `guaranteed` of the leaf; nothing where the text is not as `queue_spec` makes it."""
+        text = str(((queue or {}).get("data") or {}).get("queues.yaml", ""))
+        try:
+            leaf = yaml.safe_load(text[:_READ_LIMIT])["partitions"][0]["queues"][0]["queues"][0]
+            told = leaf.get("resources") or {}
+            parts = {"capability": told.get("max"), "guarantee": told.get("guaranteed")}
+            return {
+                part: dict(_amount(str(n), str(a)) for n, a in (lines or {}).items())
+                for part, lines in parts.items()
+            }
+        except (yaml.YAMLError, RecursionError, LookupError, TypeError, AttributeError):
+            return {}
+
     def explain(self, ray_cluster: str, told: Sequence[Object]) -> str:
         """How many places are reserved, and what the scheduler says of one that is not.
 
@@ -111,6 +128,15 @@ def _maximum(resource: str, amount: str) -> tuple[str, str]:
     if resource == "cpu":
         return "vcore", f"{int(value * 1000)}m"
     return resource, str(int(value))
+
+
+def _amount(resource: str, text: str) -> tuple[str, str]:
+    """The inverse; what is no amount as it was written."""
+    resource = "cpu" if resource == "vcore" else resource
+    try:
+        return resource, amount_text(resource, parse_quantity(text))
+    except ValueError:
+        return resource, text
 
 
 def _label(pod: Object, label: str) -> str:

@@ -1,12 +1,14 @@
 """Shared mode: the virtual cluster's queue in the host's gang scheduler. It holds its quota."""
 
+from collections.abc import Mapping
+
 from atoll.cluster.client import Object
 from atoll.cluster.kinds import QUEUE
-from atoll.cluster.quota_trees import limits_of
-from atoll.domain.gangs import queue_spec
 from atoll.domain.names import host_queue
+from atoll.domain.queue_shares import queue_amounts
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Remove, Wait
 from atoll_worker.reconcile.queue_changes import queue_changes
+from atoll_worker.reconcile.queue_layers import host_queue_spec, lags, queue_layers
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
@@ -24,17 +26,11 @@ class HostQueue(Step):
         return await scope.host.find(QUEUE, host_queue(scope.vc.name))
 
     def _manifest(self, scope: Scope) -> Object:
-        assert scope.team is not None
-        lines = scope.team.spec.quota
-        guaranteed = {
-            n: line.guaranteed for n, line in lines.items() if line.guaranteed is not None
-        }
-        limits = limits_of(scope.team.manifest())
         return {
             "apiVersion": QUEUE.api_version,
             "kind": QUEUE.kind,
             "metadata": {"name": host_queue(scope.vc.name), "labels": scope.labels(self.name)},
-            "spec": queue_spec(scope.vc.spec.quota, limits, guaranteed),
+            "spec": host_queue_spec(scope),
         }
 
     def plan(self, scope: Scope, seen: Object | None) -> list[Change]:
@@ -43,10 +39,14 @@ class HostQueue(Step):
     def judge(self, scope: Scope, seen: Object | None) -> Outcome:
         if seen is None:
             return Wait("Making", "The queue is not there yet")
+        name, found = host_queue(scope.vc.name), queue_amounts(seen)
+        wanted = queue_amounts({"spec": host_queue_spec(scope)})
+        if told := lags(queue_layers(f"the host's queue {name}", wanted, found)):
+            return Wait("LayerLags", told)
         if (seen.get("status") or {}).get("state") != "Open":
             return Wait("QueueOpening", "The host's scheduler has not opened the queue yet")
-        cap = ", ".join(f"{n} {a}" for n, a in sorted(seen["spec"]["capability"].items()))
-        return Done(f"{seen['metadata']['name']}: at most {cap}")
+        kept = f"; kept free for it: {_amounts(found['guarantee'])}" if found["guarantee"] else ""
+        return Done(f"{name}: at most {_amounts(found['capability'])}{kept}")
 
     async def remains(self, scope: Scope) -> Object | None:
         return await self.observe(scope)
@@ -56,3 +56,7 @@ class HostQueue(Step):
 
     def removed(self, scope: Scope, left: Object | None) -> Outcome:
         return Wait("RemovingQueue", "The host's queue is still there") if left else Done("Gone")
+
+
+def _amounts(amounts: Mapping[str, str]) -> str:
+    return ", ".join(f"{resource} {amount}" for resource, amount in sorted(amounts.items()))

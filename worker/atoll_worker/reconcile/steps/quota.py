@@ -17,17 +17,16 @@ from atoll.cluster.kinds import (
     kind_of,
 )
 from atoll.cluster.quota_trees import entries_of
-from atoll.domain.gangs import capability
 from atoll.domain.names import host_queue, queue_name
 from atoll.domain.node_sizes import size_of
 from atoll.domain.quantities import add_quantities, parse_quantity
-from atoll.domain.queue_shares import differences
+from atoll.domain.queue_shares import queue_amounts
 from atoll.domain.quotas import COUNTED, Amounts, demand, is_extended
 from atoll.domain.usage import free_of, over, requests_of
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
 from atoll_worker.reconcile.policies.manifests import SYSTEM_NAMESPACES
-from atoll_worker.reconcile.queue_changes import queue_changes
+from atoll_worker.reconcile.queue_layers import Layer, host_queue_spec, lags, queue_layers
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -35,15 +34,6 @@ from atoll_worker.reconcile.values import host_quota, share_inside
 
 _COPIED_BY = "vcluster.loft.sh/managed-by"
 _COPIED_FROM = "vcluster.loft.sh/namespace"
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One place that knows the quota: its name for people, what it must say and what it says."""
-
-    name: str
-    wanted: dict[str, str]
-    found: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -72,18 +62,17 @@ class Quota(Step):
             Layer("the team's ledger", demand(scope.vc.spec.quota), held),
             await self._host_layer(scope),
         ]
-        if scope.vc.spec.mode == "shared":
-            layers.append(await self._host_queue_layer(scope))
-        else:
-            layers.append(await self._queue_layer(scope))
+        shared = scope.vc.spec.mode == "shared"
+        queue = self._host_queue_layers if shared else self._queue_layers
+        layers += await queue(scope)
         return Seen(tuple(layers), await self._used(scope), *await _devices(scope))
 
-    async def _host_queue_layer(self, scope: Scope) -> Layer:
+    async def _host_queue_layers(self, scope: Scope) -> list[Layer]:
         """Shared mode: what the host's scheduler goes by."""
         name = host_queue(scope.vc.name)
-        found = await scope.host.find(QUEUE, name)
-        held = ((found or {}).get("spec") or {}).get("capability") or {}
-        return Layer(f"the host's queue {name}", capability(scope.vc.spec.quota), held)
+        found = queue_amounts(await scope.host.find(QUEUE, name))
+        wanted = queue_amounts({"spec": host_queue_spec(scope)})
+        return queue_layers(f"the host's queue {name}", wanted, found)
 
     async def _host_layer(self, scope: Scope) -> Layer:
         """Of the host's quota its status: that is what the host's admission goes by."""
@@ -92,9 +81,9 @@ class Quota(Step):
         wanted = host_quota(scope.vc, scope.versions)
         return Layer("the host's ResourceQuota (with the platform's own pods)", wanted, hard)
 
-    async def _queue_layer(self, scope: Scope) -> Layer:
-        name, share = queue_name(scope.vc.spec.team), scope.queue_share
-        manifest = adapter_of(scope.versions).queue_spec(name, share, {})
+    async def _queue_layers(self, scope: Scope) -> list[Layer]:
+        name, adapter = queue_name(scope.vc.spec.team), adapter_of(scope.versions)
+        manifest = adapter.queue_spec(name, scope.queue_share, {})
         meta = manifest["metadata"]
         try:
             inside = await scope.inside()
@@ -102,10 +91,7 @@ class Quota(Step):
         except (NotFoundError, InitializingError):
             found = None
         title = f"the queue {name} inside"
-        if not queue_changes(found, manifest):
-            return Layer(title, share.capability, share.capability)
-        capability = ((found or {}).get("spec") or {}).get("capability") or {}
-        return Layer(title, share.capability, capability)
+        return queue_layers(title, adapter.amounts(manifest), adapter.amounts(found))
 
     async def _used(self, scope: Scope) -> dict[str, str]:
         quota = scope.vc.spec.quota
@@ -125,13 +111,8 @@ class Quota(Step):
         return []
 
     def judge(self, scope: Scope, seen: Seen) -> Outcome:
-        lags = [
-            f"{layer.name}: {resource} {wanted} wanted, {found} found"
-            for layer in seen.layers
-            for resource, (wanted, found) in differences(layer.wanted, layer.found).items()
-        ]
-        if lags:
-            return Wait("LayerLags", "; ".join(lags))
+        if told := lags(seen.layers):
+            return Wait("LayerLags", told)
         extra = over(scope.vc.spec.quota, seen.used)
         if extra:
             words = ", ".join(
