@@ -8,7 +8,7 @@
     ├── ConflictError           409  the name is taken, the state does not allow it
     │   ├── QuotaExceededError  409  more than the limit; carries the numbers
     │   ├── StaleWriteError     409  somebody else wrote first; read again
-    │   └── ConfirmationNeededError 409  it would put a team over its quota; carries the preview
+    │   └── ConfirmationNeededError 409  a quota would be below what is taken of it; carries the preview
     ├── PreconditionError       412  If-Match names another revision
     ├── PreconditionMissingError 428
     ├── TooLargeError           413  more bytes than are read here; carries limit and size
@@ -120,9 +120,9 @@ class StaleWriteError(ConflictError):
 
 
 class ConfirmationNeededError(ConflictError):
-    """More would be reserved than the new limits allow; whoever wants that confirms the preview."""
+    """More would be taken than the new limits allow; whoever wants that confirms the preview."""
 
-    code, title = "confirmation_needed", "It would put the team over its quota"
+    code, title = "confirmation_needed", "The quota would be below what is taken"
 
 
 class PreconditionError(AtollError):

@@ -42,8 +42,9 @@ PROBLEM_CODES = tuple(
         ),
         (
             "confirmation_needed", "409", "you",
-            "More would be reserved than the new limits allow; `preview` says what and by how much.",
-            "A limit is to be lowered below what virtual clusters hold, or a confirmed preview got worse.",
+            "More is taken than the new limits allow; `preview` says what and by how much.",
+            "A team's limit is to be lowered below what its virtual clusters hold, a virtual cluster's below "
+            "what it uses, or a confirmed preview got worse.",
             "Choose higher limits, or repeat with ?confirm= and the `confirm` of the preview.",
         ),
         (

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from atoll.api.bodies import MergePatch, documented_patch
-from atoll.api.parameters import Ask, Cases, DryRun, IdempotencyKey, IfMatch, tag
+from atoll.api.parameters import Ask, Cases, Confirm, DryRun, IdempotencyKey, IfMatch, tag
 from atoll.api.problems import COMMON, documented, dry_run_answer
 from atoll.application.kubeconfigs import kubeconfig_text
 from atoll.auth import Caller, require
@@ -105,11 +105,14 @@ async def patch_virtual_cluster(
     expected: IfMatch,
     body: MergePatch,
     dry: DryRun,
+    confirm: Confirm,
     response: Response,
 ) -> VirtualClusterRead:
-    """Change parts of the spec by a JSON merge patch. Name, team and mode stay."""
+    """Change parts of the spec by a JSON merge patch. Name, team and mode stay. A lower quota stops
+    nothing that runs, and below what is used it needs `confirm`.
+    """
     found = await cases.virtual_clusters.patch(
-        caller, virtual_cluster, body, expected=expected, dry_run=dry
+        caller, virtual_cluster, body, expected=expected, dry_run=dry, confirm=confirm
     )
     return _accepted(response, found, dry=dry)
 
@@ -145,7 +148,7 @@ async def preview_virtual_cluster_quota(
     caller: Reader, cases: Cases, virtual_cluster: str, wanted: VirtualClusterQuotaWrite
 ) -> VirtualClusterQuotaPreview:
     """What this quota would do: what is over, which Ray clusters of the spec no longer fit, and why a
-    PATCH would be refused. Writes nothing.
+    PATCH would be refused. Writes nothing; its `confirm` is for a PATCH.
     """
     return await cases.virtual_clusters.preview_quota(caller, virtual_cluster, wanted)
 

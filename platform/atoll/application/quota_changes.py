@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from atoll.application.confirmations import refuse_unconfirmed
 from atoll.application.nodes import read_extended_resources
 from atoll.application.quota_history import Authorship, QuotaHistory, quota_of
 from atoll.application.validation import StoredInvalidError, refuse_if_any, stored
@@ -15,12 +16,13 @@ from atoll.cluster.quota_trees import entries_of, limits_of, share_of, tree_of
 from atoll.cluster.tree_changes import alone
 from atoll.contract.quotas import QuotaHolder, QuotaLineChange, QuotaPreview
 from atoll.domain import quota_previews
+from atoll.domain.lowering import describe_over
 from atoll.domain.quantities import parse_quantity
-from atoll.domain.quota_previews import Holder, describe_over
+from atoll.domain.quota_previews import Holder
 from atoll.domain.quota_rules import pointer, tree_problems
 from atoll.domain.quota_tree import QuotaTree, Share
 from atoll.domain.quotas import demand, resource_problem
-from atoll.errors import AtollError, ConfirmationNeededError, FieldProblem
+from atoll.errors import AtollError, FieldProblem
 from atoll.resources.meta import revision_of
 from atoll.resources.teams import QuotaLine
 from atoll.resources.virtual_clusters import VirtualCluster
@@ -113,19 +115,12 @@ class QuotaChanges:
     async def confirm(self, wanted: Object, world: World, given: str | None) -> None:
         """Raise ConfirmationNeededError when more would be over than is now, unless it was confirmed."""
         outcome = await self.preview(wanted, world)
-        if not outcome.needs_confirmation or given == outcome.fingerprint:
-            return
-        name = wanted["metadata"]["name"]
-        stale = "What was confirmed is not what would happen now. " if given else ""
-        raise ConfirmationNeededError(
-            f"{stale}More of team {name!r} is reserved than the new limits allow: "
-            f"{describe_over(outcome.lines)}. What runs stays, and nothing of it grows until it is "
-            f"below the limits. Look at the preview and repeat with ?confirm={outcome.fingerprint}, "
-            "choose higher limits, or delete virtual clusters first.",
-            extra={
-                "preview": preview_read(outcome, revision=revision_of(wanted["metadata"])).dump()
-            },
-        )
+        refuse_unconfirmed(
+            preview_read(outcome, revision=revision_of(wanted["metadata"])), given,
+            over=f"team {outcome.team!r} is reserved than the new limits allow: "
+            f"{describe_over(outcome.lines, 'reserved')}",
+            instead="delete virtual clusters",
+        )  # fmt: skip
 
     async def write(self, wanted: Object, author: Authorship) -> Object:
         """Compare and set, then history. StaleWriteError when somebody wrote first."""
@@ -179,7 +174,7 @@ def preview_read(outcome: quota_previews.Preview, *, revision: str) -> QuotaPrev
                 limit_after=c.limit_after,
                 guaranteed_before=c.guaranteed_before,
                 guaranteed_after=c.guaranteed_after,
-                reserved=c.reserved,
+                reserved=c.taken,
                 over=c.over,
             )
             for c in outcome.lines

@@ -1,25 +1,16 @@
 """From resources to what callers read."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from atoll.contract.operations import OperationRef
 from atoll.contract.profiles import ProfileRead
 from atoll.contract.teams import TeamRead
-from atoll.contract.virtual_clusters import (
-    RayClusterFit,
-    Refusal,
-    VirtualClusterQuotaLine,
-    VirtualClusterQuotaPreview,
-    VirtualClusterRead,
-)
-from atoll.domain import virtual_cluster_previews
+from atoll.contract.virtual_clusters import VirtualClusterRead
 from atoll.domain.quotas import owner_of
-from atoll.errors import FieldProblem
 from atoll.resources.meta import Metadata, revision_of
 from atoll.resources.profiles import Profile
 from atoll.resources.teams import Team
-from atoll.resources.virtual_clusters import VirtualCluster, VirtualClusterSpec
+from atoll.resources.virtual_clusters import VirtualCluster
 
 
 def envelope(meta: Metadata) -> dict[str, Any]:
@@ -65,24 +56,3 @@ def virtual_cluster_read(
         status=status,
         operation=OperationRef(id=operation, href=operation_href(operation), warning=warning),
     )
-
-
-def quota_preview(
-    before: VirtualCluster, wanted: VirtualClusterSpec, refused: Iterable[FieldProblem]
-) -> VirtualClusterQuotaPreview:
-    """What the quota of `wanted` would do to a virtual cluster as it is."""
-    lines = virtual_cluster_previews.lines(before.spec.quota, wanted.quota, before.status.used)
-    out = virtual_cluster_previews.no_longer_fit(wanted.quota, wanted.ray_clusters)
-    return VirtualClusterQuotaPreview(
-        virtual_cluster=before.name,
-        revision=envelope(before.metadata)["revision"],
-        lines=[
-            VirtualClusterQuotaLine(
-                resource=line.resource, limit_before=line.before, limit_after=line.after,
-                used=line.used, over=line.over,
-            )
-            for line in lines
-        ],
-        no_longer_fit=[RayClusterFit(name=fit.name, demand=fit.demand) for fit in out],
-        refused=[Refusal(pointer=p.pointer, detail=p.detail, limit=p.limit) for p in refused],
-    )  # fmt: skip

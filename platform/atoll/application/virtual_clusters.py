@@ -13,7 +13,7 @@ from atoll.application.idempotency import Idempotency, find_earlier, idempotency
 from atoll.application.node_fit import newly_named, ray_size_problems
 from atoll.application.nodes import none_asked_problem, read_inventory
 from atoll.application.pages import PageAsk, piece
-from atoll.application.reads import quota_preview, virtual_cluster_read
+from atoll.application.reads import virtual_cluster_read
 from atoll.application.revisions import Expected, check_revision, replace_spec
 from atoll.application.validation import (
     StoredInvalidError,
@@ -24,6 +24,7 @@ from atoll.application.validation import (
     spec_patch,
     stored,
 )
+from atoll.application.virtual_cluster_quotas import confirm_quota, quota_preview
 from atoll.cluster import kinds, reservations
 from atoll.cluster.client import Cluster, Object
 from atoll.contract.base import Page
@@ -127,11 +128,20 @@ class VirtualClusters:
         return await self._accepted(made, checked.warning)
 
     async def patch(
-        self, caller: Caller, name: str, body: Any, *, expected: Expected, dry_run: bool = False
+        self,
+        caller: Caller,
+        name: str,
+        body: Any,
+        *,
+        expected: Expected,
+        dry_run: bool = False,
+        confirm: str | None = None,
     ) -> VirtualClusterRead:
         """JSON merge patch {"spec": ...}; a patch that breaks a rule changes nothing.
 
-        PreconditionError when `expected` is not the stored revision. Team, mode and name stay.
+        PreconditionError when `expected` is not the stored revision; ConfirmationNeededError when the
+        quota would be below what is used and `confirm` does not name the preview of that. Team, mode
+        and name stay.
         """
         change = spec_patch(body)
         for _ in range(_TRIES):
@@ -147,6 +157,7 @@ class VirtualClusters:
             if dry_run or spec == before.spec:
                 planned = before.model_copy(update={"spec": spec})
                 return virtual_cluster_read(planned, warning=checked.warning)
+            confirm_quota(before, spec, confirm)
             try:
                 wanted = {**found, "spec": spec.dump()}
                 made = await self._write_reserved(name, spec, wanted, None)

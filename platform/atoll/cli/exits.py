@@ -9,7 +9,7 @@
 7    conflict: the name is taken, the state does not allow it, or somebody else wrote first
 8    timed out while waiting; the work itself goes on
 9    the quota does not leave enough
-10   it would put a team over its quota and was not confirmed (--yes or --confirm)
+10   a quota would be below what is taken of it, and that was not confirmed (--yes or --confirm)
 130  interrupted by Ctrl-C; work that was accepted goes on
 """
 
@@ -79,7 +79,6 @@ _NEXT: tuple[tuple[type[AtollError], str], ...] = (
     (UnauthenticatedError, "atoll login URL"),
     (StaleWriteError, "read the object again and repeat the command"),
     (PreconditionError, "read the object again and repeat the command"),
-    (ConfirmationNeededError, "atoll quota set TEAM --limit NAME=AMOUNT, which shows it and asks"),
 )
 _QUIET = frozenset({"instance", "request_id", "next", "title", "preview", "team", "shortages"})
 """Of an error's extras, what the words say already or what is for programs."""
@@ -123,10 +122,21 @@ def _next(error: AtollError) -> str | None:
         return str(error.extra["next"])
     if isinstance(error, UnavailableError) and error.code == "unreachable":
         return "atoll up starts an API on this machine; --api-url or ATOLL_API_URL names another"
+    if isinstance(error, ConfirmationNeededError):
+        return _asking(error)
     found = next((text for kind, text in _NEXT if isinstance(error, kind)), None)
     if found is None and error.who in ("team owner", "admin"):
         return f"ask {'an admin' if error.who == 'admin' else 'an owner of the team'}"
     return found
+
+
+def _asking(error: ConfirmationNeededError) -> str:
+    """The command that shows what was not confirmed here, and asks."""
+    preview = error.extra.get("preview") or {}
+    if name := preview.get("virtualCluster"):
+        return f"atoll vc update {name} --quota NAME=AMOUNT, which shows it and asks"
+    team = preview.get("team") or "TEAM"
+    return f"atoll quota set {team} --limit NAME=AMOUNT, which shows it and asks"
 
 
 def _flat(value: object) -> str:

@@ -1,12 +1,12 @@
 """atoll quota: what a team may hold, what a change would do, what it was, and asking for more."""
 
 import itertools
-import sys
 from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
 
+from atoll.cli.confirmations import Confirmed, confirmed, say_confirm
 from atoll.cli.exits import UsageError
 from atoll.cli.options import DryRun, Output, Yes, assignments, session_of
 from atoll.cli.output import Format, Shape, age, pairs, step
@@ -22,7 +22,6 @@ from atoll.contract.quotas import (
 )
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quotas import amount_text
-from atoll.errors import ConfirmationNeededError
 from atoll.resources.teams import QuotaLine
 
 app = typer.Typer(help="What a team may hold.", no_args_is_help=True)
@@ -80,9 +79,6 @@ Remove = Annotated[
     list[str] | None, typer.Option("--remove", help="A resource that is no longer named.")
 ]
 Note = Annotated[str, typer.Option("--note", help="Why; kept in the history.")]
-Confirmed = Annotated[
-    str | None, typer.Option("--confirm", help="`confirm` of the preview that is accepted.")
-]
 
 
 @app.command()
@@ -243,21 +239,10 @@ def _line(name: str, line: dict[str, str]) -> QuotaLine:
 
 
 def _confirmed(session: Session, seen: QuotaPreview, given: str | None, *, yes: bool) -> str | None:
-    """What to confirm the change with, after showing what it does and asking. None: nothing to ask."""
-    if not seen.needs_confirmation:
-        return None
-    if given == seen.confirm:
-        return given
-    if given:
-        session.say(f"--confirm {given} is not what would happen now:")
-    _explain(session, seen)
-    if not yes and not sys.stdin.isatty():
-        raise ConfirmationNeededError(
-            f"More of {seen.team} is reserved than the new limits allow, and nobody is there to ask.",
-            extra={"next": f"the same with --confirm {seen.confirm}, or with --yes"},
-        )
-    session.confirm("What runs stays, and nothing of it grows. Go on?", yes=yes)
-    return seen.confirm
+    return confirmed(
+        session, seen, given, yes=yes, over=f"{seen.team} is reserved",
+        explain=lambda: _explain(session, seen),
+    )  # fmt: skip
 
 
 def _explain(session: Session, seen: QuotaPreview) -> None:
@@ -270,7 +255,4 @@ def _explain(session: Session, seen: QuotaPreview) -> None:
         session.say(f"would not be let in again: {holder.virtual_cluster} ({pairs(holder.demand)})")
     for holder in seen.would_be_admitted:
         session.say(f"would get in: {holder.virtual_cluster} ({pairs(holder.demand)})")
-    if seen.needs_confirmation:
-        session.say(f"to be confirmed with: --confirm {seen.confirm}")
-    else:
-        session.say("would be accepted")
+    say_confirm(session, seen)

@@ -7,6 +7,7 @@ import typer
 import yaml
 
 from atoll.cli import manifests
+from atoll.cli.confirmations import Confirmed
 from atoll.cli.exits import UsageError
 from atoll.cli.options import (
     DryRun,
@@ -20,13 +21,13 @@ from atoll.cli.options import (
     seconds,
     session_of,
 )
-from atoll.cli.output import Format, Shape, age, pairs, step
+from atoll.cli.output import Format, Shape, age, pairs
 from atoll.cli.session import Session, did_you_mean
 from atoll.cli.states import state_lines
+from atoll.cli.virtual_cluster_quotas import LINES, explain, update_confirmed
 from atoll.cli.waiting import Waiter
 from atoll.contract.virtual_clusters import (
     VirtualClusterCreate,
-    VirtualClusterQuotaLine,
     VirtualClusterQuotaWrite,
     VirtualClusterRead,
 )
@@ -51,13 +52,6 @@ SHAPE: Shape[VirtualClusterRead] = Shape(
     ("REASON", _ready),
     ("KUBERNETES", lambda v: v.status.kubernetes_version),
     ("AGE", lambda v: age(v.created_at)),
-)
-LINES: Shape[VirtualClusterQuotaLine] = Shape(
-    ("RESOURCE", lambda c: c.resource),
-    ("LIMIT", lambda c: step(c.limit_before, c.limit_after)),
-    ("USED", lambda c: c.used),
-    ("OVER", lambda c: c.over if c.over != "0" else None),
-    name=lambda c: c.resource,
 )
 Nodes = Annotated[
     list[str] | None,
@@ -167,12 +161,17 @@ def update(
     values: Values = None,
     new_redis_password: NewRedisPassword = False,
     drain_deadline: DrainDeadline = None,
+    confirm: Confirmed = None,
+    yes: Yes = False,
     wait: Wait = True,
     timeout: Timeout = "10m",
     dry_run: DryRun = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Change a virtual cluster; what is not named stays. Ray clusters are a whole list."""
+    """Change a virtual cluster; what is not named stays. Ray clusters are a whole list.
+
+    A quota below what is used is shown and asked about first.
+    """
     spec = _spec(
         profile=profile, mode=None, nodes=nodes, quota=quota, ray=ray_cluster, values=values
     )  # fmt: skip
@@ -193,9 +192,7 @@ def update(
         spec["rayClusters"] = [had.get(one["name"], {}) | one for one in spec["rayClusters"]]
     if new_redis_password:
         spec["redisPasswordVersion"] = found.spec.redis_password_version + 1
-    changed = session.client.virtual_clusters.update(
-        name, spec, revision=found.revision, dry_run=dry_run
-    )
+    changed = update_confirmed(session, found, spec, given=confirm, yes=yes, dry_run=dry_run)
     finish(session, changed, "change", wait=wait and not dry_run, timeout=timeout,
            dry_run=dry_run, output=output)  # fmt: skip
 
@@ -221,17 +218,8 @@ def preview(
     wanted = manifests.checked(VirtualClusterQuotaWrite, {"quota": now | changed})
     seen = session.client.virtual_clusters.preview_quota(name, wanted)
     LINES.within(seen, seen.lines, output)
-    if output is not Format.TABLE:
-        return
-    for fit in seen.no_longer_fit:
-        session.say(f"Ray cluster {fit.name} would find no room ({pairs(fit.demand)})")
-    for refusal in seen.refused:
-        limit = f" (limit {refusal.limit})" if refusal.limit else ""
-        session.say(f"would be refused: {refusal.pointer}: {refusal.detail}{limit}")
-    if not seen.refused:
-        session.say(
-            "would be accepted; what runs stays, and nothing grows until it is below the quota"
-        )
+    if output is Format.TABLE:
+        explain(session, seen)
 
 
 @app.command()

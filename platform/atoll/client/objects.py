@@ -46,12 +46,17 @@ class Objects(Generic[Read, Create]):
         return parse(self._read, answer.json())
 
     def update(
-        self, name: str, spec: Body, *, revision: str | None = None, dry_run: bool = False
-    ) -> Read:
-        """Change the spec by JSON merge patch, only while it has `revision` (None: any)."""
+        self, name: str, spec: Body, *, revision: str | None = None, dry_run: bool = False,
+        confirm: str | None = None,
+    ) -> Read:  # fmt: skip
+        """Change the spec by JSON merge patch, only while it has `revision` (None: any).
+
+        ConfirmationNeededError when it would put a quota below what is taken of it and `confirm` does
+        not name the preview of that.
+        """
         answer = self._transport.send(
             "PATCH", f"{self._path}/{name}", body={"spec": spec},
-            headers=_match(revision), params=_dry(dry_run),
+            headers=_match(revision), params=_dry(dry_run) | {"confirm": confirm},
         )  # fmt: skip
         return parse(self._read, answer.json())
 

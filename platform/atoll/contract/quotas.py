@@ -71,18 +71,23 @@ class QuotaHolder(Model):
     ray_clusters: list[str] = Field(default_factory=list, description="Those its spec keeps")
 
 
-class QuotaPreview(Model):
+class Confirmable(Model):
+    """What a change of a quota would do. Nothing that runs is stopped by any of it."""
+
+    revision: str = Field(description="Of what it starts from")
+    needs_confirmation: bool = Field(description="More would be over the limits than is now")
+    confirm: str = Field(description="Names this outcome; send it as ?confirm= when it is needed")
+
+
+class QuotaPreview(Confirmable):
     """What a change would do. Nothing that runs is stopped by any of it."""
 
     team: str
-    revision: str = Field(description="Of the quota it starts from")
     lines: list[QuotaLineChange]
     no_longer_fit: list[QuotaHolder] = Field(
         description="Hold what would not be let in again, the youngest first; they keep running"
     )
     would_be_admitted: list[QuotaHolder] = Field(description="Wait for quota and would get it")
-    needs_confirmation: bool = Field(description="More would be over the limits than is now")
-    confirm: str = Field(description="Names this outcome; send it as ?confirm= when it is needed")
 
 
 class QuotaDifference(Model):

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from atoll.contract.base import Envelope
 from atoll.contract.operations import OperationRef
+from atoll.contract.quotas import Confirmable
 from atoll.domain.quantities import Quantity
 from atoll.resources.meta import Model
 from atoll.resources.virtual_clusters import VirtualClusterSpec, VirtualClusterStatus
@@ -55,11 +56,10 @@ class Refusal(Model):
     limit: str | None = None
 
 
-class VirtualClusterQuotaPreview(Model):
+class VirtualClusterQuotaPreview(Confirmable):
     """What a quota would do. Nothing that runs is stopped by any of it."""
 
     virtual_cluster: str
-    revision: str = Field(description="Of the virtual cluster it starts from")
     lines: list[VirtualClusterQuotaLine]
     no_longer_fit: list[RayClusterFit] = Field(
         description="Ray clusters of the spec that would find no room, filled in again in their order"

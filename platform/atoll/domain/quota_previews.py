@@ -4,15 +4,14 @@ Lowering a limit takes nothing away from anybody: what runs stays, what is over 
 nothing grows until it is below the limit again. So a preview says what would not be let in again.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from atoll.domain.lowering import Line, fingerprint, is_worse
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quota_tree import QuotaTree, Share
-from atoll.domain.quotas import Amounts, amount_text, owner_of, pending_since, reserved, shortages
+from atoll.domain.quotas import Amounts, owner_of, pending_since, reserved, shortages
 
 _ZERO = Decimal(0)
 
@@ -32,18 +31,11 @@ class Holder:
 
 
 @dataclass(frozen=True)
-class LineChange:
-    """One resource before and after. Amounts are canonical quantities; None means not named."""
+class LineChange(Line):
+    """One resource of a team's quota before and after; taken is what is reserved."""
 
-    resource: str
-    limit_before: str | None
-    limit_after: str | None
     guaranteed_before: str | None
     guaranteed_after: str | None
-    reserved: str
-    over_before: str
-    over: str
-    """How much more is reserved than the new limit; "0" when it fits."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ class Preview:
     @property
     def needs_confirmation(self) -> bool:
         """Whether more would be over than is now."""
-        return any(parse_quantity(c.over) > parse_quantity(c.over_before) for c in self.lines)
+        return is_worse(self.lines)
 
 
 def preview(
@@ -92,18 +84,10 @@ def _line(resource: str, old: Share, new: Share, held: str) -> LineChange:
         resource,
         old.limits.get(resource),
         new.limits.get(resource),
+        held,
         old.guaranteed.get(resource),
         new.guaranteed.get(resource),
-        held,
-        _over(resource, held, old.limits.get(resource)),
-        _over(resource, held, new.limits.get(resource)),
     )
-
-
-def _over(resource: str, held: str, limit: str | None) -> str:
-    if limit is None:
-        return "0"
-    return amount_text(resource, max(_ZERO, parse_quantity(held) - parse_quantity(limit)))
 
 
 def _no_longer_fit(
@@ -186,13 +170,4 @@ def _fingerprint(uid: str, after: Share, lines: Iterable[LineChange], out: Itera
         "over": {c.resource: c.over for c in lines},
         "out": [h.name for h in out],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def describe_over(lines: Iterable[LineChange]) -> str:
-    """What is over, in words: "cpu: 12 reserved of 8, 4 over"."""
-    return "; ".join(
-        f"{c.resource}: {c.reserved} reserved of {c.limit_after}, {c.over} over"
-        for c in lines
-        if c.over != "0"
-    )
+    return fingerprint(told)

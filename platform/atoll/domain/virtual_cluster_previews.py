@@ -5,25 +5,11 @@ As with a team's quota, a lower one takes nothing away: what runs stays, and not
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 
+from atoll.domain.lowering import Line, fingerprint, is_worse
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quotas import COUNTED, Amounts, amount_text
 from atoll.domain.ray_clusters import RayClusterShape, amounts_needed
-
-_ZERO = Decimal(0)
-
-
-@dataclass(frozen=True)
-class QuotaLine:
-    """One resource before and after. Amounts are canonical quantities; None means not named."""
-
-    resource: str
-    before: str | None
-    after: str | None
-    used: str
-    over: str
-    """How much more is used than the new amount; "0" when it fits."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +20,37 @@ class Fit:
     demand: dict[str, str]
 
 
-def lines(before: Amounts, after: Amounts, used: Amounts) -> list[QuotaLine]:
-    """Every resource that either quota names."""
-    return [
-        QuotaLine(
-            name, before.get(name), after.get(name), used.get(name, "0"),
-            _over(name, used.get(name, "0"), after.get(name)),
-        )
-        for name in sorted({*before, *after} - {COUNTED})
-    ]  # fmt: skip
+@dataclass(frozen=True)
+class Preview:
+    """What would come of it."""
 
-
-def _over(resource: str, used: str, limit: str | None) -> str:
-    if limit is None:
-        return "0"
-    return amount_text(resource, max(_ZERO, parse_quantity(used) - parse_quantity(limit)))
-
-
-def no_longer_fit(after: Amounts, ray_clusters: Iterable[RayClusterShape]) -> list[Fit]:
+    lines: tuple[Line, ...]
+    """Every resource that either quota names; taken is what is used."""
+    no_longer_fit: tuple[Fit, ...]
     """The Ray clusters of the spec, filled in again in their order: those that find no room."""
+    fingerprint: str
+    """Names this outcome; whoever confirms it has seen it."""
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether more would be over than is now."""
+        return is_worse(self.lines)
+
+
+def preview(
+    uid: str, before: Amounts, after: Amounts, used: Amounts, ray_clusters: Iterable[RayClusterShape]
+) -> Preview:  # fmt: skip
+    """What the quota `after` in place of `before` would do to the virtual cluster `uid`, which uses so
+    much, when its spec is to keep these Ray clusters.
+    """
+    lines = tuple(
+        Line(name, before.get(name), after.get(name), used.get(name, "0"))
+        for name in sorted({*before, *after} - {COUNTED})
+    )
+    return Preview(lines, _no_longer_fit(after, ray_clusters), _fingerprint(uid, lines))
+
+
+def _no_longer_fit(after: Amounts, ray_clusters: Iterable[RayClusterShape]) -> tuple[Fit, ...]:
     room = {name: parse_quantity(text) for name, text in after.items()}
     out = []
     for cluster in ray_clusters:
@@ -63,4 +61,17 @@ def no_longer_fit(after: Amounts, ray_clusters: Iterable[RayClusterShape]) -> li
         for name, amount in needed.items():
             if name in room:
                 room[name] -= amount
-    return out
+    return tuple(out)
+
+
+def _fingerprint(uid: str, lines: Iterable[Line]) -> str:
+    """Of what is over the names alone: what is used moves with every pod, and what is reserved of a team
+    does not. By how much is bounded, for nothing grows past the quota of before. Ray clusters that find
+    no room are refused and not confirmed.
+    """
+    told = {
+        "virtual_cluster": uid,
+        "lines": [[line.resource, line.limit_before, line.limit_after] for line in lines],
+        "over": [line.resource for line in lines if line.over != "0"],
+    }
+    return fingerprint(told)

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 
 from atoll.application.nodes import read_inventory
 from atoll.application.revisions import Expected
-from atoll.contract.virtual_clusters import VirtualClusterRead
-from atoll.errors import AtollError, PreconditionError
+from atoll.contract.virtual_clusters import VirtualClusterQuotaPreview, VirtualClusterRead
+from atoll.errors import AtollError, ConfirmationNeededError, PreconditionError
 from atoll.portal.forms import (
     Form,
     differences,
@@ -37,7 +37,10 @@ async def edit_page(name: str, visit: WriteVisit) -> Response:
 
 @router.post("/virtual-clusters/{name}/edit")
 async def edit(name: str, request: Request, visit: WriteVisit) -> Response:
-    """Write what differs, or show what that would do; nothing if somebody asked for something else."""
+    """Write what differs, or show what that would do; nothing if somebody asked for something else.
+
+    A quota below what is used is shown and asked about first.
+    """
     values = await typed(request)
     cases = visit.use_cases.virtual_clusters
     try:
@@ -45,7 +48,13 @@ async def edit(name: str, request: Request, visit: WriteVisit) -> Response:
         if values.get("do") == "preview":
             return await _previewed(visit, vc, values)
         # A form of old values would undo what somebody else asked for: tied to what was seen.
-        await cases.patch(visit.caller, name, edit_patch(vc, values), expected=_seen(values))
+        await cases.patch(
+            visit.caller, name, edit_patch(vc, values), expected=_seen(values),
+            confirm=values.get("confirm") or None,
+        )  # fmt: skip
+    except ConfirmationNeededError as error:
+        seen = VirtualClusterQuotaPreview.model_validate(error.extra["preview"])
+        return await _preview_page(visit, vc, values, seen, status=error.status)
     except AtollError as error:
         vc = await cases.get(visit.caller, name)
         problem = problem_view(error, lambda field: place_in_form(vc, field))
@@ -64,8 +73,15 @@ async def _previewed(visit: Visit, vc: VirtualClusterRead, values: Mapping[str, 
     seen = await visit.use_cases.virtual_clusters.preview_patch(
         visit.caller, vc.name, edit_patch(vc, values), expected=_seen(values)
     )
+    return await _preview_page(visit, vc, values, seen)
+
+
+async def _preview_page(
+    visit: Visit, vc: VirtualClusterRead, values: Mapping[str, str],
+    seen: VirtualClusterQuotaPreview, *, status: int = 200,
+) -> Response:  # fmt: skip
     view = quota_preview_view(seen, lambda field: place_in_form(vc, field))
-    return await _edit_page(visit, vc, Form(values, view.wrong), preview=view)
+    return await _edit_page(visit, vc, Form(values, view.wrong), status=status, preview=view)
 
 
 def _seen(values: Mapping[str, str]) -> Expected:

@@ -11,7 +11,7 @@ from atoll.errors import FieldProblem
 from atoll.portal.bars import LABELS, amount, label_of
 from atoll.portal.pages import held
 from atoll.portal.problems import Place
-from atoll.portal.quota_previews import PreviewLine
+from atoll.portal.quota_previews import PreviewLine, accepted, needed
 from atoll.portal.words import Tone
 from atoll.resources.teams import QuotaLine
 
@@ -111,16 +111,13 @@ def team_preview_view(seen: QuotaPreview) -> TeamPreviewView:
     """A preview for its page."""
     out = [f"{_holder(h)} would not be let in again" for h in seen.no_longer_fit]
     over = any(line.over != "0" for line in seen.lines)
-    title = (
-        "this puts the team over its quota" if seen.needs_confirmation else "this would be accepted"
-    )
     return TeamPreviewView(
-        title=title,
+        title=accepted(seen, "team"),
         tone="warn" if over or out else "good",
         lines=[_line(line) for line in seen.lines],
         out=out,
         admitted=[f"{_holder(h)} would get in" for h in seen.would_be_admitted],
-        confirm=seen.confirm if seen.needs_confirmation else "",
+        confirm=needed(seen),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from atoll.contract.quotas import Confirmable
 from atoll.contract.virtual_clusters import VirtualClusterQuotaLine, VirtualClusterQuotaPreview
 from atoll.domain.quantities import parse_quantity
 from atoll.errors import FieldProblem, InvalidError
@@ -33,6 +34,8 @@ class QuotaPreviewView:
     refused: list[FieldView]
     wrong: dict[str, list[str]]
     """Why it would be refused, by the name of the input."""
+    confirm: str
+    """What saving must carry; empty when nothing needs to be confirmed."""
 
 
 def quota_preview_view(
@@ -48,13 +51,25 @@ def quota_preview_view(
     told = problem_view(InvalidError("", fields=problems), place)
     tone: Tone = "warn" if no_room or any(line.over for line in lines) else "good"
     return QuotaPreviewView(
-        title=f"this would be {'refused' if problems else 'accepted'}",
+        title="this would be refused" if problems else accepted(seen, "virtual cluster"),
         tone="bad" if problems else tone,
         lines=lines,
         no_room=no_room,
         refused=told.fields,
         wrong=told.wrong,
+        confirm="" if problems else needed(seen),
     )
+
+
+def accepted(seen: Confirmable, whose: str) -> str:
+    """What would come of a change that breaks no rule, as a title; `whose` quota it is."""
+    over = f"this puts the {whose} over its quota"
+    return over if seen.needs_confirmation else "this would be accepted"
+
+
+def needed(seen: Confirmable) -> str:
+    """What saving must carry; empty when nothing needs to be confirmed."""
+    return seen.confirm if seen.needs_confirmation else ""
 
 
 def _line(line: VirtualClusterQuotaLine) -> PreviewLine:

@@ -23,7 +23,7 @@ def test_it_says_what_is_over_and_writes_nothing(page: Page, kube: Kube, science
     page.get_by_role("link", name="Preview another quota").click()
     cpu(page).fill("6")
     page.get_by_role("button", name=PREVIEW).click()
-    expect(seen(page)).to_contain_text("Preview: this would be accepted")
+    expect(seen(page)).to_contain_text("Preview: this puts the virtual cluster over its quota")
     expect(seen(page)).to_be_focused()
     row = seen(page).get_by_role("row", name="CPU")
     expect(row).to_contain_text("8 cores → 6 cores")
@@ -32,9 +32,37 @@ def test_it_says_what_is_over_and_writes_nothing(page: Page, kube: Kube, science
     expect(seen(page).get_by_role("row", name="Memory")).to_contain_text("nothing")
     expect(cpu(page)).to_have_value("6")
     assert kube.read("virtualclusters", science_ray)["spec"]["quota"]["cpu"] == "8"
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save all the same").click()
     page.wait_for_url(f"**/virtual-clusters/{science_ray}")
     assert kube.read("virtualclusters", science_ray)["spec"]["quota"]["cpu"] == "6"
+
+
+def test_a_quota_below_what_is_used_is_shown_and_accepted_by_a_second_press(
+    page: Page, kube: Kube, science_ray: str
+) -> None:
+    kube.status(science_ray, status_at() | {"used": {"cpu": "7", "memory": "3Gi"}})
+    page.goto(f"/virtual-clusters/{science_ray}/edit")
+    cpu(page).fill("6")
+    page.get_by_role("button", name="Save").click()
+    expect(seen(page)).to_contain_text("Preview: this puts the virtual cluster over its quota")
+    expect(seen(page)).to_contain_text("Save again to accept exactly this.")
+    expect(seen(page)).to_be_focused()
+    expect(seen(page).get_by_role("row", name="CPU")).to_contain_text("1 core")
+    assert kube.read("virtualclusters", science_ray)["spec"]["quota"]["cpu"] == "8"
+    # Another value than the one that was shown is shown again.
+    cpu(page).fill("5")
+    page.get_by_role("button", name="Save all the same").click()
+    expect(seen(page).get_by_role("row", name="CPU")).to_contain_text("2 cores")
+    assert kube.read("virtualclusters", science_ray)["spec"]["quota"]["cpu"] == "8"
+    page.get_by_role("button", name="Save all the same").click()
+    page.wait_for_url(f"**/virtual-clusters/{science_ray}")
+    assert kube.read("virtualclusters", science_ray)["spec"]["quota"]["cpu"] == "5"
+    # Over its quota already: another change of it asks for nothing.
+    page.goto(f"/virtual-clusters/{science_ray}/edit")
+    page.get_by_label("Workers of main").fill("1")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url(f"**/virtual-clusters/{science_ray}")
+    assert kube.read("virtualclusters", science_ray)["spec"]["rayClusters"][0]["workers"] == 1
 
 
 def test_it_says_why_it_would_be_refused_and_which_ray_cluster_finds_no_room(
@@ -77,7 +105,7 @@ def test_a_change_by_somebody_else_is_told_in_a_preview_too(
 
 def test_everybody_can_read_it_also_on_a_phone(page: Page, kube: Kube, science_ray: str) -> None:
     kube.status(science_ray, status_at() | {"used": {"cpu": "7", "memory": "17Gi"}})
-    for amount, verdict in (("6", "accepted"), ("2", "refused")):
+    for amount, verdict in (("6", "over its quota"), ("2", "refused")):
         page.set_viewport_size({"width": 375, "height": 720})
         page.goto(f"/virtual-clusters/{science_ray}/edit")
         cpu(page).fill(amount)

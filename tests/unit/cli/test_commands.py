@@ -165,7 +165,7 @@ def test_a_preview_of_a_quota_changes_lines_and_keeps_the_others(api: FakeApi, c
     refusal = {"pointer": "/spec/quota/cpu", "detail": "4 asked, 2 free"}
     seen = {
         "virtualCluster": "lab", "revision": "r", "lines": [line], "noLongerFit": [fit],
-        "refused": [refusal],
+        "refused": [refusal], "needsConfirmation": False, "confirm": "fp",
     }  # fmt: skip
     api.when("POST", "virtual-clusters/lab/quota:preview", seen)
     ended = cli("vc", "preview", "lab", "--quota", "cpu=4", "--remove", "pods")

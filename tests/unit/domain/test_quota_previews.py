@@ -5,8 +5,9 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atoll.domain.lowering import describe_over
 from atoll.domain.quantities import parse_quantity
-from atoll.domain.quota_previews import Holder, Preview, describe_over, preview
+from atoll.domain.quota_previews import Holder, Preview, preview
 from atoll.domain.quota_tree import QuotaTree, Share
 from atoll.domain.quotas import reserved
 
@@ -34,7 +35,7 @@ def test_the_youngest_would_not_be_let_in_again() -> None:
     assert [h.name for h in found.no_longer_fit] == ["c"]
     assert found.lines[0].over == "3"
     assert found.needs_confirmation
-    assert describe_over(found.lines) == "cpu: 8 reserved of 5, 3 over"
+    assert describe_over(found.lines, "reserved") == "cpu: 8 reserved of 5, 3 over"
 
 
 def test_what_is_over_already_and_less_so_needs_no_confirmation() -> None:
