@@ -177,6 +177,8 @@ def test_a_ray_service_is_a_gang_and_an_upgrade_without_room_takes_nothing_from_
     figures.note(f"a RayService by kubectl, to Ready: {time.monotonic() - began:.1f} s")
     old = works.status(service)["activeServiceStatus"]["rayClusterName"]
     works.is_one_gang(old, 2)
+    # Its pods serve a moment before KubeRay calls the Ray cluster itself ready.
+    until(lambda: works.status(f"{RAYS}/{old}").get("state") == "ready", f"{old} is ready", 60)
     assert "six times seven is 42" in answers(works, old, "before")
 
     # An upgrade is a second Ray cluster beside the first. This one fits the quota, not beside the first.

@@ -50,7 +50,8 @@ _FORBIDDEN_KEY = f"""
 """
 _NOTE_OF_KUBERAY = f"""
     object.kind == 'RayCluster' && k in {texts([GROUP_NOTE, "volcano.sh/task-spec"])}
-    && ({OPERATOR} || request.operation == 'UPDATE' && {_HAD_NOTES}[?k].orValue('') == {_NOTES}[k])
+    && ({PLATFORM} || {OPERATOR}
+        || request.operation == 'UPDATE' && {_HAD_NOTES}[?k].orValue('') == {_NOTES}[k])
 """
 """At the RayCluster of a RayJob KubeRay notes its gang (batchscheduler/volcano, populateAnnotations)."""
 
