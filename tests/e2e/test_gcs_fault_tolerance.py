@@ -25,6 +25,7 @@ NAME = "kept"
 PODS = f"/api/v1/namespaces/{RAY_NAMESPACE}/pods"
 RAYS = f"/apis/ray.io/v1/namespaces/{RAY_NAMESPACE}/rayclusters"
 ONE_AND_THREE = pytest.mark.parametrize("site", [3, 1], indirect=True)
+ONE = pytest.mark.parametrize("site", [1], indirect=True)
 THREE = pytest.mark.parametrize("site", [3], indirect=True)
 PATIENCE = 180.0
 HOST_PODS = f"/api/v1/namespaces/vc-{NAME}/pods"
@@ -320,3 +321,20 @@ def test_one_without_fault_tolerance_is_told_what_to_write(site: Site) -> None:
     answer = site.inside.create(f"{RAYS}?dryRun=All", foreign)
     assert answer.status_code in (403, 422), answer.text
     assert credentials_name("RayCluster", "thief") in answer.text
+
+
+@ONE
+def test_a_virtual_cluster_whose_redis_is_down_goes_and_leaves_nothing(
+    site: Site, platform: Local, figures: Figures
+) -> None:
+    """The last one here: it takes the virtual cluster away. KubeRay holds on to a deleted Ray cluster
+    until a Job has removed its keys, which nothing answers for; what holds on goes with the namespace.
+    """
+    sets, redis = f"/apis/apps/v1/namespaces/vc-{NAME}/statefulsets", f"{HOST_PODS}/redis-0"
+    site.stage.host.patch(f"{sets}/redis", {"spec": {"replicas": 0}})
+    until(lambda: site.stage.host.get(redis) is None, "Redis is down", 90)
+    rays = site.inside.get(f"{RAYS}/rays")
+    assert rays is not None
+    assert any("redis-cleanup" in one for one in rays["metadata"].get("finalizers", []))
+    seconds = Clusters(platform, figures).remove(NAME)
+    figures.note(f"delete with its own Redis down, nothing left: {seconds:.1f} s")

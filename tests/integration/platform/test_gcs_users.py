@@ -1,26 +1,41 @@
 """Every Ray head works as a user of its own: the whole platform with real Redis and real Ray."""
 
+import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
+import pytest_asyncio
 import yaml
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from atoll.cluster.client import Cluster, Object
-from atoll.cluster.kinds import PROFILE, RAY_CLUSTER, SECRET, SERVICE, VIRTUAL_CLUSTER
+from atoll.cluster.kinds import (
+    POD,
+    PROFILE,
+    RAY_CLUSTER,
+    SECRET,
+    SERVICE,
+    STATEFUL_SET,
+    VIRTUAL_CLUSTER,
+)
+from atoll.errors import NotFoundError
 from builders.sandbox_site import Site, ready, until
-from integration.platform.test_trouble import resource, wish
+from integration.platform.test_trouble import resource, traces, wish
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
 RAYS = {"name": "rays", "workers": 0, "headCpu": "500m", "headMemory": "1Gi"}
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host(site: Site) -> AsyncIterator[Cluster]:
-    """The host with a team, and a virtual cluster `kept` on three Redis pods with one Ray cluster."""
+    """The host with a team, and a virtual cluster `kept` on three Redis pods with one Ray cluster, the same
+    for all tests.
+    """
     async with site.cluster() as found:
         quota = {"cpu": {"limit": "12"}, "memory": {"limit": "24Gi"}}
         await found.apply(resource("Team", "blue", {"quota": quota}))
@@ -31,7 +46,8 @@ async def host(site: Site) -> AsyncIterator[Cluster]:
         await found.create(resource("VirtualCluster", "kept", asked))
         await until(found, "kept", ready, 150)
         yield found
-        await found.delete(VIRTUAL_CLUSTER, "kept")
+        with suppress(NotFoundError):
+            await found.delete(VIRTUAL_CLUSTER, "kept")
         await until(found, "kept", lambda item: item is None, 200)
         await found.delete(PROFILE, "three")
 
@@ -90,3 +106,22 @@ async def test_a_new_administrators_password_comes_without_a_restart(host: Clust
     told = {c["type"]: c for c in vc["status"]["conditions"]}["RedisPasswordReady"]
     assert "the old one is taken until" in told["message"]
     assert value(secret, "password") not in str(vc)
+
+
+async def test_it_goes_and_leaves_nothing_when_its_redis_is_down(host: Cluster) -> None:
+    """The last one here. KubeRay holds on to a Ray cluster until its keys are gone, and nobody answers for
+    them.
+    """
+    for name in ("redis", "redis-sentinel"):
+        await host.patch(STATEFUL_SET, name, {"spec": {"replicas": 0}}, "vc-kept")
+    deadline = time.monotonic() + 90
+    while [
+        p for p in await host.items(POD, "vc-kept") if p["metadata"]["name"].startswith("redis-")
+    ]:
+        assert time.monotonic() < deadline, "Redis does not go"
+        await asyncio.sleep(0.2)
+    async with await inside(host) as tenant:
+        assert await tenant.find(RAY_CLUSTER, "rays", "ray")
+    await host.delete(VIRTUAL_CLUSTER, "kept")
+    await until(host, "kept", lambda item: item is None, 200)
+    assert await traces(host, "kept") == []

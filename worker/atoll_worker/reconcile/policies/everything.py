@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from atoll.cluster.client import Object
 from atoll.domain.schedulers import VOLCANO
+from atoll_worker.reconcile.policies.claims import limit_claims
 from atoll_worker.reconcile.policies.clean_ups import validate_clean_ups
 from atoll_worker.reconcile.policies.limits import mutate_limits, validate_limits
 from atoll_worker.reconcile.policies.manifests import (
@@ -39,6 +40,8 @@ def _validating(enforced: Enforced) -> list[Policy]:
     upgrades = warn_of_upgrades(enforced)
     if upgrades.rules:
         made.append(upgrades)
+    if claims := limit_claims(enforced):
+        made.append(claims)
     if enforced.scheduler is VOLCANO:
         made += [validate_pods(enforced), validate_groups(enforced), validate_queues(enforced)]
     if enforced.shared:
