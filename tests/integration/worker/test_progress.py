@@ -82,3 +82,34 @@ async def test_an_install_that_takes_long_does_not_hide_what_is_there(host: Clus
     long.gate.set()
     assert await looking == "converged"
     assert {state for state, _ in (await told(host)).values()} == {"True"}
+
+
+class Counting(Quick):
+    """Tells a use that moves while the worker is the writer; the hint of it finds the lease held."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.used, self.words = file, 1, list[str]()
+
+    async def observe(self, scope: Scope) -> int:
+        seen = self.used
+        if not scope.dry and self.used < 2:
+            self.used += 1
+            # From a thread of its own, as each of a worker's is a writer of its own.
+            self.words.append(await asyncio.to_thread(asyncio.run, self.hint()))
+        return seen
+
+    async def hint(self) -> str:
+        async with Cluster.from_file(self.file) as host:
+            return await look(host, NAME, steps=[self])
+
+    def facts(self, scope: Scope, seen: int) -> dict[str, Any]:
+        return {"used": {"cpu": str(seen)}}
+
+
+async def test_what_moves_while_we_write_is_told_though_its_hint_was_dropped(
+    host: Cluster, api_server: Path
+) -> None:
+    step = Counting(api_server)
+    assert await look(host, NAME, steps=[step]) == "converged"
+    assert step.words == ["held"]
+    assert (await host.get(VIRTUAL_CLUSTER, NAME))["status"]["used"] == {"cpu": "2"}

@@ -42,6 +42,8 @@ from atoll_worker.reconcile.step import Step
 log = structlog.get_logger()
 _TELL_SECONDS = 1.0
 """How often the status is told while a pass is at work, when it says something new."""
+_LOOKS_IN_A_ROW = 3
+"""How often one hint may find something new to write before others have their turn."""
 R = TypeVar("R", bound=Resource)
 
 
@@ -148,9 +150,23 @@ class Runner:
         )
 
     async def _converge(self, vc: VirtualCluster) -> str:
+        """Until there was nothing to write. A hint that comes while we are the writer finds the lease held
+        and is dropped, so what it told of must be looked for once we have written.
+        """
+        for _ in range(_LOOKS_IN_A_ROW):
+            word, wrote = await self._converge_once(vc)
+            if not wrote or word != "converged":  # what still waits is looked at each second anyway
+                break
+            vc = await self._read(vc.name)
+            if vc.deleting:
+                return await self._delete(vc)
+        return word
+
+    async def _converge_once(self, vc: VirtualCluster) -> tuple[str, bool]:
+        """A dry look, and work as the writer if there is any: what came of it, and whether there was."""
         # Asked first: while another is at it a dry look is wasted, and after one that died it is late.
         if await self._lease(vc.name, vc.status.fence).left_behind():
-            return await self._as_writer(vc)
+            return await self._as_writer(vc), True
         async with await self._scope(vc, vc.status.fence, dry=True) as scope:
             result = await self._engine.run(scope)
             status = next_status(vc, result, datetime.now(UTC))
@@ -158,8 +174,8 @@ class Runner:
         if not result.changes and not unmarked and not differs(vc.status, status):
             if result.failed and not _too_early(vc):
                 await self._as_writer(vc)  # to move the time of the next try
-            return _word(result)
-        return await self._as_writer(vc)
+            return _word(result), False
+        return await self._as_writer(vc), True
 
     async def _as_writer(self, vc: VirtualCluster) -> str:
         lease = self._lease(vc.name, vc.status.fence)
