@@ -152,8 +152,8 @@ class Site:
         began, asked = time.monotonic(), 1
         yield
         since = time.monotonic() - began
-        # One that is asked while the head is away hangs until its time is over: short ones first.
-        while (found := self.count(min(10 * asked, 30))) is None:
+        # One that is asked too early may hang until its time is over; it waits for the head's port, too.
+        while (found := self.count(min(10 + 10 * asked, 30))) is None:
             assert time.monotonic() - began < PATIENCE, f"no answer {PATIENCE} s after {what}"
             time.sleep(0.3)
             asked += 1
