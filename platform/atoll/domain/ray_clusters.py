@@ -180,6 +180,9 @@ def _head(spec: RayClusterShape, image: str, labels: dict[str, str]) -> dict[str
     container = _container("ray-head", image, {"cpu": spec.head_cpu, "memory": spec.head_memory})
     container["ports"] = [{"name": n, "containerPort": p} for n, p in ports.items()]
     return {
+        # KubeRay's own is headless. A head that comes back then has another address, which gRPC asks DNS
+        # for only every 30 s; behind an address that stays, workers and clients find it in seconds.
+        "headService": {"spec": {"type": "ClusterIP", "publishNotReadyAddresses": True}},
         "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104 - in a pod
         "template": _template(container, labels),
     }

@@ -145,3 +145,12 @@ def test_what_ray_clusters_need_of_a_quota() -> None:
         "rayclusters": ("2", "1"), "nvidia.com/gpu": ("6", "5"),
     }  # fmt: skip
     assert lacking({"cpu": "0", "pods": "0"}, []) == {}
+
+
+def test_the_head_keeps_its_address_and_is_found_before_it_is_ready() -> None:
+    """KubeRay's headless Service leads to the pod's own address, which changes with the pod."""
+    made = ray_cluster_manifest(
+        RayClusterSpec(name="rays"), team="t", virtual_cluster="v", ray_version="2.60.0", image="i"
+    )
+    service = made["spec"]["headGroupSpec"]["headService"]["spec"]
+    assert service == {"type": "ClusterIP", "publishNotReadyAddresses": True}
