@@ -240,6 +240,8 @@ def test_use_is_told_as_it_changes(platform: Local, owner: Kube, figures: Figure
     def settled() -> bool:
         """Nothing of the tests before is on its way out any more."""
         nonlocal before
+        if any(p["metadata"].get("deletionTimestamp") for p in host.items(HOST)):
+            return False
         was, before = before, [used(path) for path in paths]
         time.sleep(6)
         return was == before
