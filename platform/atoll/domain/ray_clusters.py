@@ -21,6 +21,9 @@ from atoll.domain.versions import Version, parse_version
 WORKER_GROUP = "workers"
 GPU = "nvidia.com/gpu"
 """What `workerGpus` counts."""
+HEAD_SERVICE: dict[str, Any] = {"type": "ClusterIP", "publishNotReadyAddresses": True}
+"""Spec of the head's Service. KubeRay's own is headless: a head that comes back then has another address,
+which gRPC asks DNS for only every 30 s; behind an address that stays, it is found in seconds."""
 GCS_PORT, DASHBOARD_PORT, CLIENT_PORT = 6379, 8265, 10001
 AGENT_PORT = 52365
 HEALTH_SINCE = Version(2, 53)
@@ -180,9 +183,7 @@ def _head(spec: RayClusterShape, image: str, labels: dict[str, str]) -> dict[str
     container = _container("ray-head", image, {"cpu": spec.head_cpu, "memory": spec.head_memory})
     container["ports"] = [{"name": n, "containerPort": p} for n, p in ports.items()]
     return {
-        # KubeRay's own is headless. A head that comes back then has another address, which gRPC asks DNS
-        # for only every 30 s; behind an address that stays, workers and clients find it in seconds.
-        "headService": {"spec": {"type": "ClusterIP", "publishNotReadyAddresses": True}},
+        "headService": {"spec": dict(HEAD_SERVICE)},
         "rayStartParams": {"num-cpus": "0", "dashboard-host": "0.0.0.0"},  # noqa: S104 - in a pod
         "template": _template(container, labels),
     }

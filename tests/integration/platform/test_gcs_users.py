@@ -9,7 +9,6 @@ from contextlib import suppress
 
 import pytest
 import pytest_asyncio
-import yaml
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
@@ -24,7 +23,7 @@ from atoll.cluster.kinds import (
     VIRTUAL_CLUSTER,
 )
 from atoll.errors import NotFoundError
-from builders.sandbox_site import Site, ready, until
+from builders.sandbox_site import Site, inside_of, ready, until
 from integration.platform.test_trouble import resource, traces, wish
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
@@ -52,11 +51,6 @@ async def host(site: Site) -> AsyncIterator[Cluster]:
         await found.delete(PROFILE, "three")
 
 
-async def inside(host: Cluster) -> Cluster:
-    secret = await host.get(SECRET, "vc-kept", "vc-kept")
-    return Cluster.from_dict(yaml.safe_load(base64.b64decode(secret["data"]["config"])))
-
-
 def value(secret: Object, key: str) -> str:
     return base64.b64decode(secret["data"][key]).decode()
 
@@ -69,7 +63,7 @@ async def redis(host: Cluster, user: str | None, password: str) -> "Redis":
 
 
 async def test_the_head_keeps_its_state_under_its_own_user(host: Cluster) -> None:
-    async with await inside(host) as tenant:
+    async with await inside_of(host, "kept") as tenant:
         rays = await tenant.get(RAY_CLUSTER, "rays", "ray")
         own = await tenant.get(SECRET, "raycluster-rays-redis", "ray")
         assert await tenant.find(SECRET, "redis", "ray") is None
@@ -87,6 +81,14 @@ async def test_the_head_keeps_its_state_under_its_own_user(host: Cluster) -> Non
         await host.patch(VIRTUAL_CLUSTER, "kept", {"spec": {"quota": {"cpu": "3"}}})
         await until(host, "kept", ready)
         assert value(own, "username") in await client.acl_users()
+
+
+async def test_the_heads_log_comes_over_the_api(site: Site, host: Cluster) -> None:
+    def printed() -> str:
+        with site.client() as client:
+            return "".join(client.ray_clusters.logs("kept", "rays"))
+
+    assert "Ray runtime started." in await asyncio.to_thread(printed)
 
 
 async def test_a_new_administrators_password_comes_without_a_restart(host: Cluster) -> None:
@@ -120,7 +122,7 @@ async def test_it_goes_and_leaves_nothing_when_its_redis_is_down(host: Cluster) 
     ]:
         assert time.monotonic() < deadline, "Redis does not go"
         await asyncio.sleep(0.2)
-    async with await inside(host) as tenant:
+    async with await inside_of(host, "kept") as tenant:
         assert await tenant.find(RAY_CLUSTER, "rays", "ray")
     await host.delete(VIRTUAL_CLUSTER, "kept")
     await until(host, "kept", lambda item: item is None, 200)

@@ -1,13 +1,11 @@
 """One quota in every layer, live use, and what comes of changes: over a whole platform in the sandbox."""
 
 import asyncio
-import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-import yaml
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import (
@@ -15,7 +13,6 @@ from atoll.cluster.kinds import (
     QUEUE,
     RAY_CLUSTER,
     RESOURCE_QUOTA,
-    SECRET,
     TEAM,
     VALIDATING_BINDING,
     VALIDATING_POLICY,
@@ -24,7 +21,7 @@ from atoll.cluster.kinds import (
 from atoll.domain.ray_clusters import ray_cluster_manifest
 from atoll.errors import AtollError
 from atoll.resources.virtual_clusters import RayClusterSpec
-from builders.sandbox_site import Site, ready, until
+from builders.sandbox_site import Site, inside_of, ready, until
 
 pytestmark = pytest.mark.sandbox
 NAME, TEAM_NAME = "layered", "teal"
@@ -47,9 +44,7 @@ async def host(site: Site) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 async def inside(host: Cluster) -> AsyncIterator[Cluster]:
-    secret = await host.get(SECRET, f"vc-{NAME}", f"vc-{NAME}")
-    config = yaml.safe_load(base64.b64decode(secret["data"]["config"]))
-    async with Cluster.from_dict(config) as found:
+    async with await inside_of(host, NAME) as found:
         yield found
         for pod in await found.items(POD, "default"):
             await found.delete(POD, pod["metadata"]["name"], "default")

@@ -3,18 +3,16 @@ cluster: admission inside, KubeRay, the gang scheduler, Redis.
 """
 
 import asyncio
-import base64
 import time
 
 import pytest
-import yaml
 
 from atoll.cluster.client import Cluster, Object
-from atoll.cluster.kinds import POD_GROUP, PROFILE, RAY_CLUSTER, RAY_JOB, SECRET, VIRTUAL_CLUSTER
+from atoll.cluster.kinds import POD_GROUP, PROFILE, RAY_CLUSTER, RAY_JOB, VIRTUAL_CLUSTER
 from atoll.domain.names import RAY_NAMESPACE, queue_name
 from atoll.domain.ray_clusters import ray_cluster_manifest, ray_image
 from atoll.resources.virtual_clusters import RayClusterSpec
-from builders.sandbox_site import Site, ready, until
+from builders.sandbox_site import Site, inside_of, ready, until
 from integration.platform.test_trouble import resource, wish
 
 pytestmark = pytest.mark.sandbox
@@ -44,10 +42,8 @@ async def test_a_ray_job_by_kubectl_is_one_gang_and_succeeds(site: Site) -> None
         await host.apply(resource("Team", "blue", {"quota": quota}))
         await host.create(resource("VirtualCluster", "jobs", wish()))
         await until(host, "jobs", ready, 150)
-        secret = await host.get(SECRET, "vc-jobs", "vc-jobs")
         ray = (await host.get(PROFILE, "default"))["spec"]["ray"]
-        config = yaml.safe_load(base64.b64decode(secret["data"]["config"]))
-        async with Cluster.from_dict(config) as inside:
+        async with await inside_of(host, "jobs") as inside:
             await inside.create(ray_job(ray))
             found = await ended(inside)
             assert found["status"]["jobStatus"] == "SUCCEEDED", found["status"]

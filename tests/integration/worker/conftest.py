@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from builders.ray_workloads import ray_cluster
 from conftest import run_api_server
 from e2e.kube import Kube
 from integration.worker.admission import ADMISSION, ask, group, put, try_pod, try_queue
@@ -61,6 +62,10 @@ async def kube(inside_file: Path) -> Kube:
             kube.delete(f"{ADMISSION}/{kind}/{found['metadata']['name']}")
     until(lambda: try_pod(kube).status_code == 403, "validation holds and nothing is put in", 30)
     until(lambda: try_queue(kube).status_code == 403, "mutation has ended", 30)
+    fits = (201, 409)  # one that is there was let in, too
+    until(
+        lambda: ask(kube, ray_cluster()).status_code in fits, "another test's quota has ended", 30
+    )
     return kube
 
 

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from atoll.domain.names import SYSTEM_NAMESPACE
+from atoll.domain.ray_clusters import HEAD_SERVICE
 from builders.ray_workloads import cluster_of, ray_cluster, ray_job, ray_service, worker_pod
 from e2e.kube import Kube, Object
 from integration.worker.admission import PATHS, QUEUE, QUEUE_LABEL, account, ask, put
@@ -266,6 +267,58 @@ async def test_running_work_stays_and_may_shrink_when_the_quota_is_lowered(
     assert let_go.status_code == 200, let_go.text
 
 
+def _named(name: str, workload: Object) -> Object:
+    workload["metadata"]["name"] = name
+    return workload
+
+
+@pytest.mark.parametrize("make", [ray_cluster, ray_job, ray_service])
+def test_the_gang_of_another_is_not_joined_by_a_label(
+    kube: Kube, owner: Kube, make: Callable[[], Object]
+) -> None:
+    """KubeRay makes no gang for a Ray cluster of a RayJob: its pods go by that of the job. Of a RayJob
+    that says so it writes the size into the other's gang.
+    """
+    workload = _named("joins", make())
+    workload["metadata"]["labels"] |= {
+        "ray.io/originated-from-crd": "RayJob", "ray.io/originated-from-cr-name": "another",
+    }  # fmt: skip
+    answer = ask(owner, workload)
+    assert answer.status_code == 403
+    assert "ray.io/originated-from-crd" in answer.json()["message"]
+    kuberay = account(kube, SYSTEM_NAMESPACE, "kuberay-operator")
+    answer = ask(kuberay, workload)
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize(("first", "second"), [(ray_job, ray_cluster), (ray_cluster, ray_job)])
+def test_a_ray_job_and_a_ray_cluster_do_not_share_a_name(
+    owner: Kube, kube: Kube, first: Callable[[], Object], second: Callable[[], Object]
+) -> None:
+    there, other = _named("one", first()), _named("one", second())
+    # Whoever claims to be of a RayJob is no exception.
+    other["metadata"]["ownerReferences"] = [
+        {"apiVersion": "ray.io/v1", "kind": "RayJob", "name": "one", "uid": "u", "controller": True}
+    ]
+    answer = ask(owner, other)
+    assert answer.status_code == 201, answer.text
+    made = kube.create(PATHS[there["kind"]], there).raise_for_status().json()
+    path = f"{PATHS[there['kind']]}/{made['metadata']['name']}"
+    try:
+        until(lambda: ask(owner, other).status_code == 403, "the name is taken", 60)
+        words = ask(owner, other).json()["message"]
+        assert f"There is a {there['kind']} one in this namespace" in words
+        assert ask(owner, _named("free", second())).status_code == 201
+        elsewhere = _named("one", second())
+        del elsewhere["metadata"]["namespace"]
+        path_elsewhere = PATHS[elsewhere["kind"]].replace("/ray/", "/other/")
+        answer = owner.create(f"{path_elsewhere}?dryRun=All", elsewhere)
+        assert answer.status_code == 201, answer.text
+    finally:
+        kube.delete(path)
+    until(lambda: ask(owner, other).status_code == 201, "the name is free again", 60)
+
+
 @pytest.mark.parametrize("make", [ray_cluster, ray_job, ray_service])
 def test_the_queue_is_put_in_whatever_stood_there(
     mutating: Kube, make: Callable[[], Object]
@@ -276,3 +329,42 @@ def test_the_queue_is_put_in_whatever_stood_there(
         answer = ask(mutating, workload)
         assert answer.status_code == 201, answer.text
         assert answer.json()["metadata"]["labels"][QUEUE_LABEL] == QUEUE
+
+
+def _head_service(kube: Kube, **head: Any) -> Any:
+    workload = ray_cluster()
+    del workload["spec"]["headGroupSpec"]["headService"]
+    workload["spec"]["headGroupSpec"] |= head
+    answer = ask(kube, workload)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["spec"]["headGroupSpec"].get("headService", {"spec": None})
+
+
+def test_a_head_gets_an_address_that_stays(mutating: Kube) -> None:
+    until(lambda: _head_service(mutating)["spec"] == HEAD_SERVICE, "heads are given a Service", 30)
+    assert _head_service(mutating, serviceType="NodePort")["spec"] == {
+        **HEAD_SERVICE, "type": "NodePort",
+    }  # fmt: skip
+
+
+def test_a_manifest_without_it_does_not_take_the_service_away(mutating: Kube) -> None:
+    """KubeRay may take the change for an upgrade and begin all pods anew."""
+    until(lambda: _head_service(mutating)["spec"] == HEAD_SERVICE, "heads are given a Service", 30)
+    workload = _named("put", ray_cluster())
+    del workload["spec"]["headGroupSpec"]["headService"]
+    path = f"{PATHS['RayCluster']}/put"
+    made = mutating.create(PATHS["RayCluster"], workload).raise_for_status().json()
+    try:
+        workload["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"]
+        answer = mutating.send("PUT", path, workload)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["spec"] == made["spec"]
+        assert answer.json()["metadata"]["generation"] == made["metadata"]["generation"]
+    finally:
+        mutating.delete(path)
+
+
+def test_the_service_that_a_head_asks_for_stays(mutating: Kube) -> None:
+    until(lambda: _head_service(mutating)["spec"] == HEAD_SERVICE, "heads are given a Service", 30)
+    own = {"metadata": {"annotations": {"mine": "yes"}}}
+    assert _head_service(mutating, headService=own) == own

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from atoll.cluster.client import Object
 from atoll.cluster.quota_trees import limits_of
 from atoll.domain.gangs import queue_spec
-from atoll.domain.queue_shares import differences
+from atoll.domain.names import host_queue, queue_name
+from atoll.domain.queue_shares import differences, queue_amounts
+from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 
 Parts = Mapping[str, Mapping[str, str]]
@@ -20,6 +22,20 @@ class Layer:
     name: str
     wanted: Mapping[str, str]
     found: Mapping[str, str]
+
+
+def inside_layers(scope: Scope, queue: Object | None) -> list[Layer]:
+    """The team's queue inside, as it was found; None: there is none."""
+    name, adapter = queue_name(scope.vc.spec.team), adapter_of(scope.versions)
+    wanted = adapter.queue_spec(name, scope.queue_share, {})
+    return queue_layers(f"the queue {name} inside", adapter.amounts(wanted), adapter.amounts(queue))
+
+
+def host_layers(scope: Scope, queue: Object | None) -> list[Layer]:
+    """The virtual cluster's queue on the host (shared mode), as it was found; None: there is none."""
+    wanted = queue_amounts({"spec": host_queue_spec(scope)})
+    title = f"the host's queue {host_queue(scope.vc.name)}"
+    return queue_layers(title, wanted, queue_amounts(queue))
 
 
 def queue_layers(name: str, wanted: Parts, found: Parts) -> list[Layer]:

@@ -1,8 +1,8 @@
 """What a pass came to, as the status of the resource. Pure but for the clock that is handed in."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from atoll.resources.meta import Condition, ConditionStatus
+from atoll.resources.meta import Condition, ConditionStatus, time_text
 from atoll.resources.virtual_clusters import (
     Phase,
     StepState,
@@ -120,11 +120,7 @@ def _retry_at(result: PassResult, failures: int, now: datetime, jitter: float) -
         base = 15.0
     steady = [f.recheck for f in result.failed if f.recheck is not None]
     delay = min([LONGEST_DELAY, base * 2 ** min(failures - 1, 6), *steady])
-    return (
-        (now + timedelta(seconds=delay * (0.75 + jitter / 2)))
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z")
-    )
+    return time_text(now + timedelta(seconds=delay * (0.75 + jitter / 2)))
 
 
 def next_status(
@@ -135,7 +131,7 @@ def next_status(
 ) -> VirtualClusterStatus:
     """The whole status after a pass; what no step told anew stays as it was."""
     old, facts = vc.status, result.facts
-    stamp = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    stamp = time_text(now)
     begins_to_go = vc.deleting and old.phase != "Deleting"
     by_name = {} if begins_to_go else {step.name: step for step in old.steps}
     new_wish = old.observed_generation != vc.metadata.generation

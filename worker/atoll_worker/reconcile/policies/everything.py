@@ -6,6 +6,7 @@ from atoll.cluster.client import Object
 from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.claims import limit_claims
 from atoll_worker.reconcile.policies.clean_ups import validate_clean_ups
+from atoll_worker.reconcile.policies.heads import mutate_heads
 from atoll_worker.reconcile.policies.limits import mutate_limits, validate_limits
 from atoll_worker.reconcile.policies.manifests import (
     Enforced,
@@ -14,6 +15,7 @@ from atoll_worker.reconcile.policies.manifests import (
     priority_classes,
 )
 from atoll_worker.reconcile.policies.members import validate_members
+from atoll_worker.reconcile.policies.names import validate_names
 from atoll_worker.reconcile.policies.pods import mutate_pods, validate_pods
 from atoll_worker.reconcile.policies.queues import mutate_groups, validate_groups, validate_queues
 from atoll_worker.reconcile.policies.ray import mutate_ray, validate_ray, warn_of_upgrades
@@ -44,6 +46,7 @@ def _validating(enforced: Enforced) -> list[Policy]:
         made.append(claims)
     if enforced.scheduler is VOLCANO:
         made += [validate_pods(enforced), validate_groups(enforced), validate_queues(enforced)]
+        made += validate_names()
     if enforced.shared:
         made.append(validate_limits())
     elif enforced.scheduler is VOLCANO:
@@ -52,7 +55,7 @@ def _validating(enforced: Enforced) -> list[Policy]:
 
 
 def _mutating(enforced: Enforced) -> list[Policy]:
-    made = [mutate_ray(enforced), mutate_starts()]
+    made = [mutate_ray(enforced), mutate_heads(), mutate_starts()]
     if enforced.scheduler is VOLCANO:
         made += [mutate_pods(enforced), mutate_groups(enforced)]
     if enforced.shared:

@@ -82,6 +82,9 @@ class Policy:
     """Tell, do not refuse."""
     optional: bool = False
     """Let the request through as it is when the policy cannot be carried out."""
+    parameters: tuple[str, str] | None = None
+    """apiVersion and kind of what the rules call `params`: they must hold for each one that there is in
+    the request's namespace."""
 
     @property
     def mutating(self) -> bool:
@@ -97,6 +100,8 @@ def policy_objects(policy: Policy, labels: Mapping[str, str], version: str = "v1
     binding: dict[str, Any] = {"policyName": policy.name}
     if not policy.mutating:
         binding["validationActions"] = ["Warn" if policy.warn else "Deny"]
+    if policy.parameters:
+        binding["paramRef"] = {"selector": {}, "parameterNotFoundAction": "Allow"}
     return [
         {
             "apiVersion": api_version, "kind": f"{kind}AdmissionPolicy", "metadata": meta,
@@ -123,6 +128,8 @@ def _spec(policy: Policy) -> dict[str, Any]:
         }  # fmt: skip
     failure = "Ignore" if policy.optional else "Fail"
     spec: dict[str, Any] = {"failurePolicy": failure, "matchConstraints": constraints}
+    if policy.parameters:
+        spec["paramKind"] = dict(zip(("apiVersion", "kind"), policy.parameters, strict=True))
     named = [
         ("matchConditions", policy.conditions), ("variables", policy.variables),
     ]  # fmt: skip

@@ -5,6 +5,7 @@ host would then refuse a part of a gang. With all pods in the queue, whose capab
 what the gang scheduler admits always fits the host's quota: a gang is never cut there.
 """
 
+from atoll.domain.gangs import GROUP_NAME
 from atoll.domain.names import PRIORITY_PLAIN
 from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.clean_ups import clean_up_pod
@@ -13,7 +14,6 @@ from atoll_worker.reconcile.policies.manifests import Enforced, Policy, Rule, re
 
 _PODS = [resources("", "v1", ["pods"], "CREATE")]
 QUEUE_NOTE = "scheduling.volcano.sh/queue-name"
-GROUP_NOTE = "scheduling.k8s.io/group-name"
 _NOTES = "object.metadata.?annotations.orValue({})"
 _LABELS = "object.metadata.?labels.orValue({})"
 _OWN_SHARE = {"no-cleanup-of-kuberay": f"!({clean_up_pod()})"}
@@ -65,7 +65,7 @@ def validate_pods(enforced: Enforced) -> Policy:
             ),
             Rule(
                 f"""
-                {text(GROUP_NOTE)} in {_NOTES}
+                {text(GROUP_NAME)} in {_NOTES}
                 || {_NOTES}[?{text(QUEUE_NOTE)}].orValue('') == {text(placed)}
                 """,
                 f"Set the annotation {QUEUE_NOTE} to {placed}.",

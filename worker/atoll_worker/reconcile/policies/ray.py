@@ -7,6 +7,7 @@ finalizer), are let through, so that a policy can never hold up what runs.
 
 from collections.abc import Iterator
 
+from atoll.domain.gangs import GROUP_NAME
 from atoll.domain.names import ANNOTATION_OVER_QUOTA
 from atoll.domain.priorities import PRIORITIES, PRIORITY_LABEL
 from atoll.domain.schedulers import VOLCANO
@@ -22,7 +23,6 @@ from atoll_worker.reconcile.policies.manifests import (
     text,
     texts,
 )
-from atoll_worker.reconcile.policies.pods import GROUP_NOTE
 from atoll_worker.reconcile.policies.sizes import (
     cluster_spec,
     size_rules,
@@ -45,15 +45,20 @@ _CONDITIONS = {
     """,
 }
 _FORBIDDEN_KEY = f"""
-    (k == {text(GROUP_NOTE)} || k.startsWith('volcano.sh/')
+    (k == {text(GROUP_NAME)} || k.startsWith('volcano.sh/')
      || k.contains('.volcano.sh/')) && !(k in {texts([VOLCANO.queue_label, *_TOPOLOGY])})
 """
 _NOTE_OF_KUBERAY = f"""
-    object.kind == 'RayCluster' && k in {texts([GROUP_NOTE, "volcano.sh/task-spec"])}
+    object.kind == 'RayCluster' && k in {texts([GROUP_NAME, "volcano.sh/task-spec"])}
     && ({PLATFORM} || {OPERATOR}
         || request.operation == 'UPDATE' && {_HAD_NOTES}[?k].orValue('') == {_NOTES}[k])
 """
 """At the RayCluster of a RayJob KubeRay notes its gang (batchscheduler/volcano, populateAnnotations)."""
+
+
+_ORIGIN = ("ray.io/originated-from-crd", "ray.io/originated-from-cr-name")
+"""KubeRay names the PodGroup of a RayCluster or RayJob by them (batchscheduler/volcano,
+getAppPodGroupName), and makes none for a RayCluster that says RayJob."""
 
 
 def mutate_ray(enforced: Enforced) -> Policy:
@@ -127,6 +132,15 @@ def _queue_rules(enforced: Enforced) -> Iterator[Rule]:
         """,
         "Take away the labels and annotations of volcano.sh and scheduling.k8s.io/group-name: gang, "
         "queue and whether it may be preempted are not a workload's choice.",
+    )
+    was = f"(request.operation == 'UPDATE' ? {_HAD_LABELS} : {{}})"
+    yield Rule(
+        f"""
+        {PLATFORM} || {OPERATOR}
+        || {texts(_ORIGIN)}.all(k, {_LABELS}[?k].orValue('') == {was}[?k].orValue(''))
+        """,
+        f"Leave the labels {' and '.join(_ORIGIN)} to KubeRay: by them it finds the gang of a RayJob's "
+        "Ray cluster.",
     )
     label, queue = enforced.scheduler.queue_label, enforced.scheduler.queue_value(enforced.queue)
     yield Rule(

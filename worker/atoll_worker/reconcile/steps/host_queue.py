@@ -8,7 +8,7 @@ from atoll.domain.names import host_queue
 from atoll.domain.queue_shares import queue_amounts
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Remove, Wait
 from atoll_worker.reconcile.queue_changes import queue_changes
-from atoll_worker.reconcile.queue_layers import host_queue_spec, lags, queue_layers
+from atoll_worker.reconcile.queue_layers import host_layers, host_queue_spec, lags
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
 
@@ -40,8 +40,7 @@ class HostQueue(Step):
         if seen is None:
             return Wait("Making", "The queue is not there yet")
         name, found = host_queue(scope.vc.name), queue_amounts(seen)
-        wanted = queue_amounts({"spec": host_queue_spec(scope)})
-        if told := lags(queue_layers(f"the host's queue {name}", wanted, found)):
+        if told := lags(host_layers(scope, seen)):
             return Wait("LayerLags", told)
         if (seen.get("status") or {}).get("state") != "Open":
             return Wait("QueueOpening", "The host's scheduler has not opened the queue yet")

@@ -6,7 +6,7 @@ from atoll.domain.names import queue_name
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
 from atoll_worker.reconcile.queue_changes import queue_changes
-from atoll_worker.reconcile.queue_layers import lags, queue_layers
+from atoll_worker.reconcile.queue_layers import inside_layers, lags
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -46,13 +46,8 @@ class Queue(Step):
             return Wait("WaitingForScheduler", "The scheduler's resources are not served yet")
         if queue is None:
             return Wait("Making", "The queue is not there yet")
-        name, manifest = queue_name(scope.vc.spec.team), self._manifest(scope)
-        adapter = adapter_of(scope.versions)
-        layers = queue_layers(
-            f"the queue {name} inside", adapter.amounts(manifest), adapter.amounts(queue)
-        )
-        if told := lags(layers):
+        if told := lags(inside_layers(scope, queue)):
             return Wait("LayerLags", told)
-        if queue_changes(queue, manifest):
+        if queue_changes(queue, self._manifest(scope)):
             return Wait("Making", "The queue's amounts are as they must be, the rest of it not yet")
-        return Done(name)
+        return Done(queue_name(scope.vc.spec.team))

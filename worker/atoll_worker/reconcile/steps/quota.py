@@ -20,13 +20,12 @@ from atoll.cluster.quota_trees import entries_of
 from atoll.domain.names import host_queue, queue_name
 from atoll.domain.node_sizes import size_of
 from atoll.domain.quantities import add_quantities, parse_quantity
-from atoll.domain.queue_shares import queue_amounts
 from atoll.domain.quotas import COUNTED, Amounts, demand, is_extended
 from atoll.domain.usage import free_of, over, requests_of
 from atoll.errors import NotFoundError
 from atoll_worker.reconcile.outcome import Change, Done, Outcome, Wait
 from atoll_worker.reconcile.policies.manifests import SYSTEM_NAMESPACES
-from atoll_worker.reconcile.queue_layers import Layer, host_queue_spec, lags, queue_layers
+from atoll_worker.reconcile.queue_layers import Layer, host_layers, inside_layers, lags
 from atoll_worker.reconcile.schedulers import adapter_of
 from atoll_worker.reconcile.scope import Scope
 from atoll_worker.reconcile.step import Step
@@ -69,10 +68,7 @@ class Quota(Step):
 
     async def _host_queue_layers(self, scope: Scope) -> list[Layer]:
         """Shared mode: what the host's scheduler goes by."""
-        name = host_queue(scope.vc.name)
-        found = queue_amounts(await scope.host.find(QUEUE, name))
-        wanted = queue_amounts({"spec": host_queue_spec(scope)})
-        return queue_layers(f"the host's queue {name}", wanted, found)
+        return host_layers(scope, await scope.host.find(QUEUE, host_queue(scope.vc.name)))
 
     async def _host_layer(self, scope: Scope) -> Layer:
         """Of the host's quota its status: that is what the host's admission goes by."""
@@ -82,16 +78,15 @@ class Quota(Step):
         return Layer("the host's ResourceQuota (with the platform's own pods)", wanted, hard)
 
     async def _queue_layers(self, scope: Scope) -> list[Layer]:
-        name, adapter = queue_name(scope.vc.spec.team), adapter_of(scope.versions)
-        manifest = adapter.queue_spec(name, scope.queue_share, {})
+        name = queue_name(scope.vc.spec.team)
+        manifest = adapter_of(scope.versions).queue_spec(name, scope.queue_share, {})
         meta = manifest["metadata"]
         try:
             inside = await scope.inside()
             found = await inside.find(kind_of(manifest), meta["name"], meta.get("namespace"))
         except (NotFoundError, InitializingError):
             found = None
-        title = f"the queue {name} inside"
-        return queue_layers(title, adapter.amounts(manifest), adapter.amounts(found))
+        return inside_layers(scope, found)
 
     async def _used(self, scope: Scope) -> dict[str, str]:
         quota = scope.vc.spec.quota
