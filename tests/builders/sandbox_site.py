@@ -1,6 +1,7 @@
 """A whole platform in the sandbox: real API servers, Redis, Celery, helm and every process of ours."""
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -14,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from atoll.client.atoll import Atoll
 from atoll.cluster.client import Cluster
-from atoll.cluster.kinds import VIRTUAL_CLUSTER
+from atoll.cluster.kinds import SECRET, VIRTUAL_CLUSTER
 
 NAME = "trouble"
 
@@ -91,6 +93,12 @@ class Site:
     def up(self) -> None:
         """Start again what is missing and not the keeper's: Redis, the host, the keeper itself."""
         run(self.folder, "up", "--no-demo", "-o", "json")
+
+
+async def inside_of(host: Cluster, name: str) -> Cluster:
+    """A virtual cluster's API as its administrator, by what vcluster left on the host."""
+    secret = await host.get(SECRET, f"vc-{name}", f"vc-{name}")
+    return Cluster.from_dict(yaml.safe_load(base64.b64decode(secret["data"]["config"])))
 
 
 def children(pid: int) -> list[int]:

@@ -51,6 +51,24 @@ class Cluster:
             pytest.fail(f"kubectl {' '.join(arguments)}: {done.stderr}")
         return done.stdout
 
+    def refused(self, *arguments: str) -> str:
+        """What kubectl says when it does not get what it asks for."""
+        program = str(Toolchain().path("kubectl"))
+        done = subprocess.run(
+            [program, f"--kubeconfig={self.kubeconfig}", *arguments],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+    def follow(self, *arguments: str) -> subprocess.Popen[str]:
+        """kubectl with --follow; its output is that of the process, which the caller waits for."""
+        program = str(Toolchain().path("kubectl"))
+        return subprocess.Popen(
+            [program, f"--kubeconfig={self.kubeconfig}", *arguments, "--follow"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
     def apply(self, *manifests: Mapping[str, Any]) -> None:
         self.kubectl("apply", "-f", "-", text=yaml.safe_dump_all([dict(one) for one in manifests]))
 

@@ -202,6 +202,16 @@ def test_redis_is_real_and_keeps_its_data(host: Host, tenant: Cluster) -> None:
     until(kept, "the value is still there")
 
 
+def test_what_has_no_log_says_why(host: Host, tenant: Cluster) -> None:
+    operator = ("deployment/kuberay-operator", "-n", "kuberay-system")
+    assert "the others are played" in tenant.refused("logs", *operator)
+    assert "leave out --timestamps" in tenant.refused("logs", *operator, "--timestamps")
+    assert "except for logs" in tenant.refused("exec", *operator, "--", "true")
+    assert "the others are played" in host.cluster.refused("logs", "ray-0", "-n", NAMESPACE)
+    printed = host.cluster.kubectl("logs", "redis-0", "-n", NAMESPACE)
+    assert "Ready to accept connections" in printed
+
+
 def test_the_cluster_is_ready_as_kuberay_says_it(tenant: Cluster, cluster: str) -> None:
     found = status(tenant, cluster)
     conditions = {one["type"]: one["status"] for one in found["conditions"]}
@@ -222,6 +232,20 @@ def test_the_cluster_is_ready_as_kuberay_says_it(tenant: Cluster, cluster: str) 
 def test_a_job_runs_through_the_dashboard(tenant: Cluster, cluster: str) -> None:
     script = "import ray; ray.init(); print('sum', ray.cluster_resources()['CPU'] + 40)"
     assert "sum 42.0" in run_job(tenant, "first", script)
+
+
+def test_kubectl_gives_what_head_and_workers_printed(
+    host: Host, tenant: Cluster, cluster: str
+) -> None:
+    for pod in pods(tenant, cluster):
+        printed = tenant.kubectl("logs", name_of(pod), "-n", "ray")
+        assert "Ray runtime started." in printed
+        assert ("--head" in printed or "dashboard" in printed) == (name_of(pod) == "rc-head")
+        copy = f"{name_of(pod)}-x-ray-x-ray"
+        assert host.cluster.kubectl("logs", copy, "-n", NAMESPACE) == printed
+    last = tenant.kubectl("logs", "rc-head", "-n", "ray", "--tail=2")
+    assert last == "".join(tenant.kubectl("logs", "rc-head", "-n", "ray").splitlines(True)[-2:])
+    assert "previous terminated" in tenant.refused("logs", "rc-head", "-n", "ray", "--previous")
 
 
 def test_a_gang_that_is_too_large_waits_whole_while_a_small_one_runs(
@@ -252,6 +276,9 @@ def test_a_killed_head_comes_back_with_its_state(host: Host, tenant: Cluster, cl
     )
     assert "99" in run_job(tenant, "make", f"exec({make!r})")
     uid = host.cluster.get("pod", "rc-head-x-ray-x-ray", "-n", NAMESPACE)["metadata"]["uid"]
+    head = ("logs", "rc-head", "-n", "ray")
+    before = tenant.kubectl(*head)
+    followed = tenant.follow(*head)
     (victim,) = [s.pid for s in host.sandbox.status() if s.name == f"pod-{uid}"]
     workers = {pod["metadata"]["uid"] for pod in pods(tenant, cluster) if "worker" in name_of(pod)}
     for child in Path(f"/proc/{victim}/task/{victim}/children").read_text().split():
@@ -264,6 +291,10 @@ def test_a_killed_head_comes_back_with_its_state(host: Host, tenant: Cluster, cl
         return bool(container["restartCount"] and container["ready"])
 
     until(restarted, "the head is back", SLOW)
+    printed, _ = followed.communicate(timeout=60)  # it ends with the container
+    assert printed.startswith(before)
+    assert tenant.kubectl(*head, "--previous") == printed
+    assert not tenant.kubectl(*head).startswith(printed)
     ask = "import ray; ray.init(namespace='n'); print('still', ray.get(ray.get_actor('a').v.remote()))"
     assert "still 99" in run_job(tenant, "ask", ask)
     after = {pod["metadata"]["uid"] for pod in pods(tenant, cluster) if "worker" in name_of(pod)}

@@ -94,6 +94,7 @@ def apiserver(
     etcd_port, etcd_certificates, prefix = store
     cert, key = certificates.server
     client, client_key = etcd_certificates.admin
+    asking, asking_key = certificates.admin
     argv = [
         str(binary),
         "--bind-address=127.0.0.1",
@@ -109,6 +110,11 @@ def apiserver(
         f"--client-ca-file={certificates.ca}",
         f"--tls-cert-file={cert}",
         f"--tls-private-key-file={key}",
+        # The agent has a port for each API server where it answers for the kubelets of all nodes.
+        f"--kubelet-certificate-authority={certificates.ca}",
+        f"--kubelet-client-certificate={asking}",
+        f"--kubelet-client-key={asking_key}",
+        "--kubelet-preferred-address-types=InternalIP",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-key-file={certificates.accounts_public}",
         f"--service-account-signing-key-file={certificates.accounts}",

@@ -87,7 +87,7 @@ class Sandbox:
             self._start_server(tools, certificates, ports)
             self._start_rest(tools, certificates)
             self._say("control plane")
-            asyncio.run(settle(layout.host_client(self._root), wanted))
+            asyncio.run(settle(layout.host_client(self._root), wanted, ports["kubelet"]))
             self._say("nodes")
             self._start_agent(tools)
             self._say("agent")
@@ -148,7 +148,8 @@ class Sandbox:
         file = self._root / "ports.json"
         ports: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
         processes = Processes(self._root)
-        owners = {"etcd": "etcd", "peer": "etcd", "apiserver": "apiserver"}
+        owners = {"etcd": "etcd", "peer": "etcd", "apiserver": "apiserver",
+                  "kubelet": "agent"}  # fmt: skip
         for use, owner in owners.items():
             alive = processes.find(owner) is not None
             if use not in ports or (not alive and not port_is_free(ports[use])):

@@ -18,7 +18,7 @@ def host_certificates(root: Path) -> Certificates:
 
 
 def host_ports(root: Path) -> dict[str, int]:
-    """Ports by use: etcd, peer, apiserver."""
+    """Ports by use: etcd, peer, apiserver, kubelet."""
     return {use: int(port) for use, port in json.loads((root / "ports.json").read_text()).items()}
 
 
@@ -35,6 +35,16 @@ def host_client(root: Path) -> Kube:
 def agent_ready(root: Path) -> Path:
     """The file in which the agent writes its pid once it works."""
     return root / "run" / "agent.ready"
+
+
+def pod_log(root: Path, namespace: str, name: str) -> Path:
+    """The file that the program of a host pod writes to."""
+    return root / "logs" / "pods" / namespace / f"{name}.log"
+
+
+def earlier(log: Path) -> Path:
+    """What a pod's program wrote before it was started anew."""
+    return log.with_name(f"{log.name}.1")
 
 
 def scratch(root: Path) -> Path:

@@ -28,23 +28,29 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def settle(kube: Kube, wanted: Mapping[str, NodeTemplate]) -> None:
-    """Make exactly the wanted nodes and the storage class, then close the client."""
+async def settle(kube: Kube, wanted: Mapping[str, NodeTemplate], kubelet_port: int) -> None:
+    """Make exactly the wanted nodes and the storage class, then close the client.
+
+    The agent answers for the kubelet of every node, on one port of the loopback address.
+    """
     try:
         await kube.ensure(STORAGE_CLASS, _CLASS)
         present, _ = await kube.list(NODE, selector=OWNER_LABEL)
         names = {node["metadata"]["name"] for node in present}
         for name in names - set(wanted):
             await _remove(kube, name)
-        await asyncio.gather(*(_settle_node(kube, name, wanted[name]) for name in wanted))
+        await asyncio.gather(
+            *(_settle_node(kube, name, wanted[name], kubelet_port) for name in wanted)
+        )
     finally:
         await kube.close()
 
 
-async def _settle_node(kube: Kube, name: str, template: NodeTemplate) -> None:
+async def _settle_node(kube: Kube, name: str, template: NodeTemplate, kubelet_port: int) -> None:
     await kube.ensure(NODE, node_manifest(name, template))
-    status = {"status": node_status(name, template, now(), f"v{KUBERNETES}")}
-    await kube.patch(NODE, None, name, status, sub="status")
+    status = node_status(name, template, now(), f"v{KUBERNETES}")
+    status["daemonEndpoints"] = {"kubeletEndpoint": {"Port": kubelet_port}}
+    await kube.patch(NODE, None, name, {"status": status}, sub="status")
 
 
 async def _remove(kube: Kube, node: str) -> None:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from atoll.hosts.sandbox import layout
@@ -14,6 +15,7 @@ from atoll.hosts.sandbox.agent import ray
 from atoll.hosts.sandbox.agent.endpoints import Endpoints
 from atoll.hosts.sandbox.agent.informer import Informer, Reconciler, key_of
 from atoll.hosts.sandbox.agent.kubelet import Kubelet
+from atoll.hosts.sandbox.agent.logserver import of_host, serving
 from atoll.hosts.sandbox.agent.programs import programs
 from atoll.hosts.sandbox.agent.stores import collect
 from atoll.hosts.sandbox.agent.vcluster import remove_stray
@@ -32,11 +34,14 @@ async def serve(root: Path) -> None:
     volumes = Volumes(world)
     services = Reconciler("endpoints", lambda key: endpoints.look(world.host, key))
     informers: list[Informer] = [world.pods, world.claims, world.host.services, volumes.volumes]
-    async with asyncio.TaskGroup() as group:
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for informer in informers:
             group.create_task(informer.run())
         await asyncio.gather(*(informer.synced.wait() for informer in informers))
         await remove_stray(world)
+        logs = serving(root, of_host(world), layout.host_certificates(root),
+                       layout.host_ports(root)["kubelet"])  # fmt: skip
+        await stack.enter_async_context(logs)
         kubelet = Kubelet(world, endpoints, programs())
         volumes.begin()
         world.host.services.subscribe(lambda service: services.add(key_of(service)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from atoll.hosts.sandbox import layout
 from atoll.hosts.sandbox.agent.endpoints import Backend, Endpoints
 from atoll.hosts.sandbox.agent.informer import Key, Reconciler, key_of
 from atoll.hosts.sandbox.agent.world import Site, World
@@ -65,7 +66,12 @@ class RunningPod:
     @property
     def log(self) -> Path:
         """The file its programs write to."""
-        return self.world.root / "logs" / "pods" / self.host_namespace / f"{self.host_name}.log"
+        return layout.pod_log(self.world.root, self.host_namespace, self.host_name)
+
+    def turn_log(self) -> None:
+        """Begin a new log before a program is started; the one before it is kept, as `previous`."""
+        if self.log.exists():
+            self.log.replace(layout.earlier(self.log))
 
     async def waiting(self, reason: str, message: str) -> None:
         """Report that the containers cannot start yet."""

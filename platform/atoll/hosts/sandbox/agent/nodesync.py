@@ -85,7 +85,21 @@ async def refresh_node(site: Site, host: Obj) -> None:
         "spec": {"taints": spec.get("taints"), "unschedulable": spec.get("unschedulable")},
     }
     await site.kube.patch(NODE, None, name, change)
-    await site.kube.patch(NODE, None, name, {"status": host.get("status") or {}}, sub="status")
+    status = {**(host.get("status") or {}), **_kubelet(site)}
+    await site.kube.patch(NODE, None, name, {"status": status}, sub="status")
+
+
+async def point_nodes(site: Site) -> None:
+    """Tell the nodes that are shown already where their kubelet is now."""
+    shown, _ = await site.kube.list(NODE, selector=_MIRRORED)
+    for node in shown:
+        change = {"status": _kubelet(site)}
+        await site.kube.patch(NODE, None, node["metadata"]["name"], change, sub="status")
+
+
+def _kubelet(site: Site) -> Obj:
+    """Where a node's kubelet answers this API server: not where it answers the host's."""
+    return {"daemonEndpoints": {"kubeletEndpoint": {"Port": site.kubelet_port}}}
 
 
 class NodeSync:

@@ -120,6 +120,7 @@ class RayNode:
         address = "" if head else await self._gcs_address()
         if self._pod.world.processes.find(self._unit) is None:
             await asyncio.to_thread(self.stop)
+            self._pod.turn_log()
         self._ports = self._choose_ports(head)
         argv = [str(python), "-P", rayentry.__file__, "start", "--block", *self._arguments(address)]
         processes = self._pod.world.processes

@@ -12,7 +12,7 @@ import yaml
 
 from atoll.hosts.sandbox.agent.endpoints import PORTS
 from atoll.hosts.sandbox.agent.informer import Informer, Key, Reconciler, key_of
-from atoll.hosts.sandbox.agent.raypods import head_service_name, owner
+from atoll.hosts.sandbox.agent.raypods import group_name, head_service_name, owner
 from atoll.hosts.sandbox.agent.world import Site
 from atoll.hosts.sandbox.kube import RAY_CLUSTER, RAY_JOB, Obj
 from atoll.hosts.sandbox.objects import now
@@ -173,12 +173,7 @@ def _cluster(job: Obj, name: str, scheduler: str) -> Obj:
         "ray.io/job-name": meta["name"],
     }
     notes = {k: v for k, v in (meta.get("annotations") or {}).items() if "kubectl" not in k}
-    if scheduler == "volcano":
-        notes |= {
-            "scheduling.k8s.io/group-name": f"ray-{meta['name']}-pg",
-            "volcano.sh/task-spec": "",
-        }
-    return {
+    cluster: Obj = {
         "metadata": {
             "name": name,
             "namespace": meta["namespace"],
@@ -188,6 +183,9 @@ def _cluster(job: Obj, name: str, scheduler: str) -> Obj:
         },
         "spec": job["spec"]["rayClusterSpec"],
     }
+    if scheduler == "volcano":
+        notes |= {"scheduling.k8s.io/group-name": group_name(cluster), "volcano.sh/task-spec": ""}
+    return cluster
 
 
 def _age(moment: str) -> float:

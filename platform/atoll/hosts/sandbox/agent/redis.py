@@ -62,6 +62,8 @@ class Redis:
         argv = await asyncio.to_thread(_command, pod, container, env, folders, port)
         env["REDIS_ALONE"] = "1"
         env["PATH"] = f"{pod_folder(pod) / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+        if pod.world.processes.find(unit) is None:
+            pod.turn_log()
         try:
             record = pod.world.processes.start(unit, argv, pod.log, env)
             await pod.started()

@@ -18,13 +18,14 @@ from atoll.hosts.sandbox import controlplane, kubeconfig, layout
 from atoll.hosts.sandbox.agent import copies
 from atoll.hosts.sandbox.agent.informer import Reconciler, key_of
 from atoll.hosts.sandbox.agent.kubelet import RunningPod
-from atoll.hosts.sandbox.agent.nodesync import Mirror, NodeSync, Replicas
+from atoll.hosts.sandbox.agent.logserver import of_tenant, serving
+from atoll.hosts.sandbox.agent.nodesync import Mirror, NodeSync, Replicas, point_nodes
 from atoll.hosts.sandbox.agent.podsync import PodSync
 from atoll.hosts.sandbox.agent.stores import Store, identity_of
 from atoll.hosts.sandbox.agent.tenantconfig import TenantConfig, emulated
 from atoll.hosts.sandbox.agent.translate import Tenancy
 from atoll.hosts.sandbox.agent.world import Site, World, ended
-from atoll.hosts.sandbox.certificates import issue
+from atoll.hosts.sandbox.certificates import Certificates, issue
 from atoll.hosts.sandbox.kube import (
     POD,
     PRIORITY_CLASS,
@@ -68,7 +69,10 @@ class VirtualCluster:
         try:
             await pod.started()
             site = await control.start()
-            return await self._serve(pod, control, site, config)
+            lookup = of_tenant(world, namespace, release)
+            async with serving(world.root, lookup, control.certificates) as site.kubelet_port:
+                await point_nodes(site)
+                return await self._serve(pod, control, site, config)
         finally:
             world.tenants.pop((namespace, release), None)
             if site is not None:
@@ -102,6 +106,11 @@ class ControlPlane:
         self._world, self._pod, self._store, self._config = world, pod, store, config
         self.port = 0
         self.records: list[Record] = []
+
+    @property
+    def certificates(self) -> Certificates:
+        """The authority of this virtual cluster."""
+        return self._store.certificates
 
     def _unit(self, part: str) -> str:
         return f"vc-{self._pod.uid}-{part}"

@@ -26,6 +26,8 @@ class Site:
     def __init__(self, name: str, kube: Kube) -> None:
         self.name, self.kube = name, kube
         self.services = Informer(kube, SERVICE)
+        self.kubelet_port = 0
+        """Where the nodes shown here say that their kubelet is; 0 before it is known."""
 
     async def event(self, item: Obj, reason: str, message: str, *, warning: bool = True) -> None:
         """Record an Event about an object; a refusal is of no interest."""
