@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import structlog
 from pydantic import ValidationError
+from structlog.contextvars import bound_contextvars
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import POD, PROFILE, SECRET, SERVICE, VIRTUAL_CLUSTER
@@ -23,6 +24,8 @@ from atoll.resources.profiles import Profile
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics
+from atoll.telemetry.logs import about
+from atoll.telemetry.whose import of_virtual_cluster
 from atoll_worker.adapters.redis_store import RedisStores
 from atoll_worker.malformed import MALFORMED
 from atoll_worker.reconcile.ports import GcsStore, Instance
@@ -54,41 +57,52 @@ class StoreFiguresReader:
         opened = await self._opened()
         turn = asyncio.Semaphore(_AT_ONCE)
 
-        async def ask(name: str, store: GcsStore) -> dict[tuple[str, str], StoreFigures | None]:
+        async def ask(vc: VirtualCluster, store: GcsStore) -> Figures:
+            # A task of its own, so these keys are on no other's lines.
+            about(team=vc.spec.team, virtual_cluster=vc.name)
             try:
                 async with turn:
-                    found = {(name, pod): told for pod, told in (await store.figures()).items()}
+                    found = {(vc.name, pod): told for pod, told in (await store.figures()).items()}
             except Exception:
-                log.exception("figures.one_failed", virtual_cluster=name)
+                log.exception("figures.one_failed")
                 return {}
             if None in found.values():
-                self._passwords.pop(name, None)
+                self._passwords.pop(vc.name, None)
             return found
 
-        answers = await asyncio.gather(*(ask(name, store) for name, store in opened.items()))
+        answers = await asyncio.gather(*(ask(vc, store) for vc, store in opened))
         return {key: told for answer in answers for key, told in answer.items()}
 
-    async def _opened(self) -> dict[str, GcsStore]:
+    async def _opened(self) -> list[tuple[VirtualCluster, GcsStore]]:
         """Every virtual cluster whose Redis has a place, by three lists of the host whatever their number."""
         clusters = _readable(VirtualCluster, await self._host.items(VIRTUAL_CLUSTER))
         profiles = _readable(Profile, await self._host.items(PROFILE))
         instances = await self._instances()
-        found: dict[str, GcsStore] = {}
+        found: list[tuple[VirtualCluster, GcsStore]] = []
         for name, vc in clusters.items():
-            profile = profiles.get(vc.spec.profile)
-            external = profile.spec.redis.external if profile else None
             mine = instances.get(host_namespace(name), [])
-            try:
-                if external:
-                    access = await external_access(self._host, self._settings, vc, external)
-                    found[name] = self._stores.external(access)
-                elif mine:
-                    found[name] = self._stores.own(mine, await self._password(name))
-            except AtollError as error:
-                log.warning("figures.no_way", virtual_cluster=name, detail=error.detail)
-            except MALFORMED as error:
-                log.warning("figures.no_way", virtual_cluster=name, detail=type(error).__name__)
+            with bound_contextvars(team=vc.spec.team, virtual_cluster=name):
+                try:
+                    if store := await self._store(vc, profiles.get(vc.spec.profile), mine):
+                        found.append((vc, store))
+                except AtollError as error:
+                    log.warning("figures.no_way", detail=error.detail)
+                except MALFORMED as error:
+                    log.warning("figures.no_way", detail=type(error).__name__)
         return found
+
+    async def _store(
+        self, vc: VirtualCluster, profile: Profile | None, mine: list[Instance]
+    ) -> GcsStore | None:
+        """The way to its Redis; None where it has none. Raises AtollError or one of MALFORMED."""
+        if profile and profile.spec.redis.external:
+            external = profile.spec.redis.external
+            return self._stores.external(
+                await external_access(self._host, self._settings, vc, external)
+            )
+        if mine:
+            return self._stores.own(mine, await self._password(vc.name))
+        return None
 
     async def _instances(self) -> dict[str, list[Instance]]:
         """By host namespace."""
@@ -117,8 +131,9 @@ def _readable(model: type[R], items: list[Object]) -> dict[str, R]:
         try:
             found[item["metadata"]["name"]] = model.model_validate(item)
         except ValidationError as error:
-            log.warning("figures.unreadable", kind=model.KIND, name=item["metadata"]["name"],
-                        errors=error.error_count())  # fmt: skip
+            whose = of_virtual_cluster(item) if model is VirtualCluster else {}
+            log.warning("figures.unreadable", **whose, kind=model.KIND,
+                        name=item["metadata"]["name"], errors=error.error_count())  # fmt: skip
     return found
 
 

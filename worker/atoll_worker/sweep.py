@@ -22,6 +22,7 @@ from atoll.errors import AtollError
 from atoll.resources.virtual_clusters import VirtualCluster
 from atoll.settings import Settings
 from atoll.telemetry import worker_metrics
+from atoll.telemetry.whose import of_virtual_cluster
 from atoll_worker.malformed import MALFORMED, Complaints, not_before
 from atoll_worker.reconcile import unreadable
 from atoll_worker.usage import Usage
@@ -146,7 +147,7 @@ class Sweeper:
         try:
             self._learn(change, item)
         except MALFORMED as error:
-            self._odd.tell(name, error)
+            self._odd.tell(name, error, **of_virtual_cluster(item))
         else:
             self._odd.settle(name)
 
@@ -193,15 +194,7 @@ class Sweeper:
 
     async def _sweep_ledgers(self, teams: list[Object]) -> None:
         """A team whose ledger cannot be read keeps it as it is."""
-        sound = []
-        for team in teams:
-            try:
-                share_of(team)
-            except MALFORMED as error:
-                self._odd_teams.tell(team["metadata"]["name"], error)
-            else:
-                self._odd_teams.settle(team["metadata"]["name"])
-                sound.append(team)
+        sound = self._odd_teams.sound_teams(teams, share_of)
         tree = tree_of(sound)
         homes = {name: tree.chain_names(known.state.team) for name, known in self._known.items()}
         for name in (team["metadata"]["name"] for team in sound):

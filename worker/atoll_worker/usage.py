@@ -18,7 +18,7 @@ from atoll.domain.quota_tree import QuotaTree
 from atoll.domain.quotas import COUNTED, amount_text, held_by_owner
 from atoll.errors import AtollError, StaleWriteError
 from atoll.telemetry import worker_metrics
-from atoll_worker.malformed import MALFORMED, Complaints
+from atoll_worker.malformed import Complaints
 
 log = structlog.get_logger()
 PACE_SECONDS = 1.0
@@ -112,17 +112,7 @@ class Usage:
 
     def _sound_teams(self, teams: list[Object]) -> list[Object]:
         """Those whose figures can be told; of the others, once, what is wrong."""
-        found = []
-        for team in teams:
-            name = team["metadata"]["name"]
-            try:
-                gauges([team], {})
-            except MALFORMED as error:
-                self._odd_teams.tell(name, error)
-            else:
-                self._odd_teams.settle(name)
-                found.append(team)
-        return found
+        return self._odd_teams.sound_teams(teams, lambda team: gauges([team], {}))
 
     async def _settle(self, team: Object, held: Holdings, tree: QuotaTree) -> None:
         """Compare and set; whoever wrote in between moves the watch on, and we come again."""

@@ -13,7 +13,8 @@ from atoll.dispatch import Dispatch
 from atoll.domain.names import LABEL_VIRTUAL_CLUSTER, host_namespace
 from atoll.errors import AtollError
 from atoll.telemetry import worker_metrics
-from atoll_worker.malformed import MALFORMED, Complaints
+from atoll.telemetry.whose import of_virtual_cluster
+from atoll_worker.malformed import MALFORMED, Complaints, of_host_object
 
 log = structlog.get_logger()
 _RETRY_SECONDS = 1.0
@@ -100,7 +101,8 @@ class Watcher:
         try:
             told = owner(item)
         except MALFORMED as error:
-            self._odd.tell(item["metadata"]["uid"], error)
+            whose = of_virtual_cluster if owner is _wish else of_host_object
+            self._odd.tell(item["metadata"]["uid"], error, **whose(item))
             return
         if told is None:
             return

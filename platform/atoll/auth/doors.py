@@ -1,6 +1,6 @@
 """The one dependency that every route asks: is this caller known, and may they?"""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -16,13 +16,15 @@ from atoll.settings import Settings, get_settings
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def require(permission: Permission) -> Callable[[HTTPConnection], Caller]:
+def require(permission: Permission) -> Callable[[HTTPConnection], Awaitable[Caller]]:
     """A dependency that gives the caller, or raises UnauthenticatedError or ForbiddenError.
 
-    The application keeps its Settings in `app.state.settings`.
+    The application keeps its Settings in `app.state.settings`. The caller's name is on every further
+    line of the request's log.
     """
 
-    def asked(connection: HTTPConnection) -> Caller:
+    # A coroutine: FastAPI runs plain functions in a thread, whose log context ends with them.
+    async def asked(connection: HTTPConnection) -> Caller:
         caller = caller_or_none(connection)
         if caller is None:
             raise UnauthenticatedError(

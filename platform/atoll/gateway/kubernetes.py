@@ -27,6 +27,7 @@ from atoll.gateway.parts import Parts, parts_of
 from atoll.gateway.paths import rest_of
 from atoll.gateway.problems import kubernetes_status
 from atoll.sockets import SocketProblem, SocketRefusedError, bridge, open_socket
+from atoll.telemetry.logs import about
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _ROUTE = "/v1/virtual-clusters/{vc}/kubernetes"
@@ -145,6 +146,7 @@ async def _connect(
     vc: str, parts: Parts, held: AsyncExitStack
 ) -> tuple[Access, httpx2.AsyncClient]:
     try:
+        about(team=(await parts.store.virtual_cluster(vc)).spec.team)
         return await held.enter_async_context(parts.tenants.connection(vc))
     except (NotFoundError, ConflictError) as error:
         # Whoever asks is not known to us, so nothing is said of which virtual clusters exist.

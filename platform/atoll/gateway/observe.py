@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from atoll.gateway.problems import request_id
 from atoll.telemetry.metrics import REQUEST_SECONDS, REQUESTS
+from atoll.telemetry.whose import named
 
 _QUIET = frozenset({"/healthz", "/metrics"})
 _STREAMED = ("{path:path}", "/logs")
@@ -15,7 +16,7 @@ _log = structlog.get_logger("atoll.gateway")
 
 
 class Observe:
-    """ASGI middleware; binds the request's id to every line that is logged while it lasts."""
+    """ASGI middleware; every line that is logged meanwhile has the request's id and virtual cluster."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,7 +27,9 @@ class Observe:
             await self._app(scope, receive, send)
             return
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id(HTTPConnection(scope)))
+        structlog.contextvars.bind_contextvars(
+            request_id=request_id(HTTPConnection(scope)), **named(scope["path"])
+        )
         started, status = time.monotonic(), 500
 
         async def watched(message: Message) -> None:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 from fastapi.routing import iter_route_contexts
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from atoll.auth.sessions import COOKIE, is_live, session_value
 from atoll.main import build_api
@@ -69,6 +71,16 @@ async def test_strangers_are_refused(client: httpx2.AsyncClient, method: str, pa
 )
 async def test_wrong_credentials(client: httpx2.AsyncClient, headers: dict[str, str]) -> None:
     assert (await client.get("/v1/whoami", headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(("token", "caller"), [(TOKEN, "admin"), ("wrong", None)])
+async def test_the_line_of_a_request_says_who_called(
+    client: httpx2.AsyncClient, token: str, caller: str | None
+) -> None:
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        await client.get("/v1/whoami", headers={"Authorization": f"Bearer {token}"})
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert (line["route"], line.get("caller")) == ("/v1/whoami", caller)
 
 
 async def test_without_a_token_set_nobody_comes_in() -> None:

@@ -88,7 +88,7 @@ async def test_a_team_whose_ledger_cannot_be_read_keeps_no_other_from_its_figure
     assert not summing.done()
     assert host.told["red"]["used"]["cpu"] == "3"
     assert "odd" not in host.told
-    assert [line["name"] for line in logs if line["log_level"] == "warning"] == ["odd"]
+    assert [line["team"] for line in logs if line["log_level"] == "warning"] == ["odd"]
     for task in (summing, wrote):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import POD_GROUP, QUEUE, SECRET
@@ -126,7 +127,7 @@ class Mirror:
         for name, ticket in tickets.items():
             if name not in self._tasks:
                 self._tenants[name] = Tenant(self._host, ticket, groups, fence)
-                task = asyncio.create_task(_run(self._tenants[name], name))
+                task = asyncio.create_task(_run(self._tenants[name], ticket))
                 task.add_done_callback(lambda _: self._changed.set())
                 self._tasks[name] = ticket.version, task
 
@@ -156,12 +157,16 @@ class Mirror:
                 return
 
 
-async def _run(tenant: Tenant, name: str) -> None:
-    """One virtual cluster's fault must not take the others down; only a lost lease ends all."""
-    try:
-        await tenant.run()
-    except FencedError:
-        raise
-    except Exception:
-        log.exception("mirror.tenant", virtual_cluster=name)
-        await asyncio.sleep(_FAULT_SECONDS)
+async def _run(tenant: Tenant, ticket: Ticket) -> None:
+    """One virtual cluster's fault must not take the others down; only a lost lease ends all.
+
+    Whatever is logged of it meanwhile says whose it is.
+    """
+    with bound_contextvars(team=ticket.team, virtual_cluster=ticket.virtual_cluster):
+        try:
+            await tenant.run()
+        except FencedError:
+            raise
+        except Exception:
+            log.exception("mirror.tenant")
+            await asyncio.sleep(_FAULT_SECONDS)

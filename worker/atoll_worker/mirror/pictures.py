@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import structlog
+from structlog.contextvars import get_contextvars
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import Kind
 from atoll.errors import AtollError, NotFoundError
-from atoll_worker.malformed import MALFORMED, Complaints
+from atoll_worker.malformed import MALFORMED, Complaints, of_host_object
 
 log = structlog.get_logger()
 Key = tuple[str, str]
@@ -96,7 +97,9 @@ class Picture:
         try:
             self._changed(item)
         except MALFORMED as error:
-            self._odd.tell(name, error)
+            # What is bound says whose all of it is; inside, labels are the tenant's to write.
+            keys = {**of_host_object(item), **get_contextvars(), "name": name}
+            self._odd.tell(name, error, **keys)
         else:
             self._odd.settle(name)
 
