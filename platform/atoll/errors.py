@@ -33,6 +33,11 @@ class FieldProblem:
     detail: str
     limit: str | None = None
 
+    @property
+    def parts(self) -> list[str]:
+        """The names on the pointer's way (RFC 6901), outermost first."""
+        return [p.replace("~1", "/").replace("~0", "~") for p in self.pointer.strip("/").split("/")]
+
 
 class AtollError(Exception):
     """Base of every error we raise on purpose."""

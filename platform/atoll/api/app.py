@@ -97,6 +97,7 @@ def _lifespan(
             running = [
                 asyncio.create_task(cases.feed.run()),
                 asyncio.create_task(cases.quota_keeper.run()),
+                asyncio.create_task(cases.profile_keeper.run()),
             ]
             try:
                 yield

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from atoll.telemetry.metrics import REQUEST_SECONDS, REQUESTS
+from atoll.telemetry.whose import named
 
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}\Z")
 _QUIET = frozenset({"/v1/health", "/metrics"})
@@ -94,11 +95,3 @@ def route_template(scope: Scope) -> str:
     """The path with its parameters' names, e.g. /v1/teams/{team}; "none" when no route matched."""
     context: Any = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
     return str(getattr(context, "path", None) or "none")
-
-
-def named(path: str) -> dict[str, str]:
-    """The team or virtual cluster that a path names, for the log context; the use cases say the rest."""
-    found = re.match(r"^(?:/v1)?/(teams|virtual-clusters)/([a-z0-9-]{1,63})(?:/|$)", path)
-    if not found:
-        return {}
-    return {"team" if found[1] == "teams" else "virtual_cluster": found[2]}

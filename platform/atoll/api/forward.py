@@ -12,7 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
-from atoll.api.parameters import KEY_WORDS
+from atoll.api import forwarded
 from atoll.api.problems import COMMON, documented
 from atoll.auth import require
 from atoll.contract.base import Page
@@ -105,75 +105,111 @@ _ROOT = "/v1/virtual-clusters/{virtual_cluster}"
 
 @dataclass(frozen=True)
 class Way:
-    """One forwarded route, and what it is in the OpenAPI document (no summary: not in it)."""
+    """One forwarded route, and what it is in the OpenAPI document."""
 
     method: str
     path: str
     guard: list[params.Depends]
-    summary: str = ""
+    summary: str
+    words: str
+    takes: tuple[forwarded.Declared, ...] = ()
     body: type[Model] | None = None
     answer: Any = None
     status: int = 200
     text: bool = False
-    words: str = ""
+    headers: forwarded.Declared | None = None
+    refuses: tuple[int, ...] = ()
 
 
 WAYS = (
     Way(
         "POST", "/credentials", _CONNECT, "A short-lived token for its Kubernetes API",
-        answer=Credential, status=201, words="Every request makes a new token: tokens are stored "
-        "nowhere, so an Idempotency-Key has no effect here.",
+        "The token is of the ServiceAccount that fits your role: `owner` for admins, else `viewer`. Every "
+        "request makes a new token: tokens are stored nowhere, so an Idempotency-Key has no effect here.",
+        (forwarded.EXPIRES,), answer=Credential, status=201,
     ),
-    Way("GET", "/ray-clusters", _READ, "Ray clusters in it", answer=Page[RayClusterRead]),
+    Way(
+        "GET", "/ray-clusters", _READ, "Ray clusters in it",
+        "All Ray clusters of all its namespaces, whoever made them, by name.",
+        forwarded.PAGE, answer=Page[RayClusterRead],
+    ),
     Way(
         "POST", "/ray-clusters", _WRITE, "A new Ray cluster",
-        body=RayClusterCreate, answer=RayClusterRead, status=201,
+        "It has the Ray version of the profile, waits in the team's queue, and lives until it is deleted. "
+        "The answer is the RayCluster as it was written: `GET` it until its `state` is `ready`.",
+        (forwarded.DRY_RUN, forwarded.KEY), RayClusterCreate, RayClusterRead, 201,
+        headers=forwarded.LOCATION | forwarded.ETAG,
     ),
-    Way("GET", "/ray-clusters/{name}", _READ, "One Ray cluster", answer=RayClusterRead),
+    Way(
+        "GET", "/ray-clusters/{name}", _READ, "One Ray cluster",
+        "Its state, and in `message` what it waits for or why it failed.",
+        (forwarded.RAY_CLUSTER, forwarded.NAMESPACE), answer=RayClusterRead,
+        headers=forwarded.ETAG,
+    ),
     Way(
         "DELETE", "/ray-clusters/{name}", _WRITE, "Delete a Ray cluster",
-        answer=RayClusterRead, status=202,
+        "KubeRay stops its pods and takes its keys out of Redis first; until then `GET` answers with the "
+        "state `deleting`, and after that with 404. One that `spec.rayClusters` of the virtual cluster "
+        "keeps has to be taken out there.",
+        (forwarded.RAY_CLUSTER, forwarded.NAMESPACE, forwarded.IF_MATCH),
+        answer=RayClusterRead, status=202, refuses=(412,),
     ),
-    Way("GET", "/ray-clusters/{name}/logs", _READ, "Logs of its pods", text=True),
-    Way("GET", "/ray-jobs", _READ, "Ray jobs in it", answer=Page[RayJobRead]),
+    Way(
+        "GET", "/ray-clusters/{name}/logs", _READ, "Logs of its pods",
+        "What the first container of the head, or of the pod you name, wrote.",
+        (forwarded.RAY_CLUSTER, forwarded.POD, forwarded.FOLLOW, forwarded.TAIL, forwarded.NAMESPACE),
+        text=True,
+    ),
+    Way(
+        "GET", "/ray-jobs", _READ, "Ray jobs in it",
+        "The jobs of every Ray cluster that is ready, and all RayJob resources, by name.",
+        (forwarded.CLUSTER, *forwarded.PAGE), answer=Page[RayJobRead], headers=forwarded.INCOMPLETE,
+    ),
     Way(
         "POST", "/ray-jobs", _WRITE, "Submit a Ray job",
-        body=RayJobCreate, answer=RayJobRead, status=201,
+        "The Ray cluster must be ready. The answer is the job as Ray took it: `GET` it, or follow its "
+        "logs, until its `status` is SUCCEEDED, FAILED or STOPPED.",
+        (forwarded.KEY,), RayJobCreate, RayJobRead, 201, headers=forwarded.LOCATION,
     ),
-    Way("GET", "/ray-jobs/{name}", _READ, "One Ray job", answer=RayJobRead),
-    Way("DELETE", "/ray-jobs/{name}", _WRITE, "Stop and delete a Ray job", status=204),
-    Way("GET", "/ray-jobs/{name}/logs", _READ, "Logs of a Ray job", text=True),
+    Way(
+        "GET", "/ray-jobs/{name}", _READ, "One Ray job",
+        "Where several Ray clusters have a job of that name, `cluster` says which; without it: 409.",
+        (forwarded.RAY_JOB, forwarded.CLUSTER), answer=RayJobRead,
+    ),
+    Way(
+        "DELETE", "/ray-jobs/{name}", _WRITE, "Stop and delete a Ray job",
+        "Stops it when it runs, which takes up to ten seconds (409 `stopping` after that: delete it "
+        "again), and forgets it together with its log.",
+        (forwarded.RAY_JOB, forwarded.CLUSTER), status=204,
+    ),
+    Way(
+        "GET", "/ray-jobs/{name}/logs", _READ, "Logs of a Ray job",
+        "What its driver wrote; with `follow`, also what it writes until it ends.",
+        (forwarded.RAY_JOB, forwarded.FOLLOW, forwarded.CLUSTER), text=True,
+    ),
 )  # fmt: skip
 
 
-_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "schema": {"anyOf": [{"type": "string"}, {"type": "null"}], "title": "Idempotency-Key"},
-    "description": KEY_WORDS,
-}
-
-
 def _add(way: Way) -> None:
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {"parameters": [forwarded.VIRTUAL_CLUSTER, *way.takes]}
     if way.body:
         schema = {"$ref": f"#/components/schemas/{way.body.__name__}"}
         content = {"application/json": {"schema": schema}}
         extra["requestBody"] = {"required": True, "content": content}
-        extra["parameters"] = [_KEY]
     done: dict[str, Any] = {"description": way.summary}
     if way.answer:
         done["model"] = way.answer
     if way.text:
         done["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    if way.headers:
+        done["headers"] = way.headers
     router.add_api_route(
         _ROOT + way.path,
         forward,
         methods=[way.method],
         dependencies=way.guard,
         summary=way.summary,
-        description=way.words or None,
+        description=way.words,
         operation_id=f"{way.method.lower()}{way.path.replace('/', '_').replace('{name}', 'one')}",
         name=f"{way.method.lower()} {way.path}",
         status_code=way.status,
@@ -181,10 +217,10 @@ def _add(way: Way) -> None:
         response_model=None,
         responses={
             **COMMON,
-            **documented(404, 409, *((413,) if way.body else ())),
+            **documented(404, 409, *((413,) if way.body else ()), *way.refuses),
             way.status: done,
         },
-        openapi_extra=extra or None,
+        openapi_extra=extra,
     )
 
 

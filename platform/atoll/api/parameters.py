@@ -1,16 +1,13 @@
 """What routes have in common: use cases, paging, revisions, keys, dry runs."""
 
-import re
 from typing import Annotated, Literal
 
 from fastapi import Depends, Header, Query, Request, Response
 
 from atoll.application.pages import LIMIT, LIMIT_MOST, PageAsk
-from atoll.application.revisions import HEADER, Expected
+from atoll.application.revisions import HEADER, Expected, expected_of
 from atoll.application.use_cases import UseCases
-from atoll.errors import FieldProblem, InvalidError, PreconditionMissingError
-
-_TAG = re.compile(r'\s*(?:W/)?"([\x21\x23-\x7e]*)"\s*(?:,|$)')
+from atoll.errors import FieldProblem, PreconditionMissingError
 
 
 def _use_cases(request: Request) -> UseCases:
@@ -45,19 +42,7 @@ def parse_if_match(header: str | None) -> Expected:
             "whatever is there",
             fields=(FieldProblem(HEADER, "is missing"),),
         )
-    if header.strip() == "*":
-        return None
-    tags, position = [], 0
-    while position < len(header):
-        found = _TAG.match(header, position)
-        if not found:
-            raise InvalidError(
-                'If-Match must be `*` or quoted revisions, such as `"1234"`',
-                fields=(FieldProblem(HEADER, "is not a list of entity tags"),),
-            )
-        tags.append(found[1])
-        position = found.end()
-    return frozenset(tags)
+    return expected_of(header)
 
 
 def _expected(

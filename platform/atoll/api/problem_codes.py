@@ -151,7 +151,7 @@ PROBLEM_CODES = tuple(
         ),
         (
             "precondition_required", "428", "you",
-            "PATCH and DELETE need If-Match.",
+            "PATCH and DELETE need If-Match (of a Ray cluster it may be left out).",
             "The header is missing.",
             "Send the ETag of your last GET, or `*` to write over any revision.",
         ),

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, WebSocket
 from starlette.responses import Response
 from structlog.contextvars import bound_contextvars
 
-from atoll.api.edge import named
 from atoll.api.forward import end_to_end
 from atoll.api.problems import answer
 from atoll.auth import require
 from atoll.errors import AtollError, UnauthenticatedError, UnavailableError
 from atoll.sockets import SocketProblem, SocketRefusedError, bridge, open_socket
 from atoll.telemetry.metrics import REQUESTS
+from atoll.telemetry.whose import named
 
 _ROOT = "/v1/virtual-clusters/{virtual_cluster}"
 _RAY = f"{_ROOT}/ray-clusters/{{name}}/proxy/{{path:path}}"

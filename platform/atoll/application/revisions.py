@@ -1,8 +1,10 @@
 """Writing only what was read: revisions asked for by If-Match against the stored one."""
 
+import re
+
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import kind_of
-from atoll.errors import FieldProblem, PreconditionError, StaleWriteError
+from atoll.errors import FieldProblem, InvalidError, PreconditionError, StaleWriteError
 from atoll.resources.meta import revision_of
 
 Expected = frozenset[str] | None
@@ -10,6 +12,24 @@ Expected = frozenset[str] | None
 HEADER = "/header/If-Match"
 """Where a problem says that the revisions came from."""
 _TRIES = 20
+_TAG = re.compile(r'\s*(?:W/)?"([\x21\x23-\x7e]*)"\s*(?:,|$)')
+
+
+def expected_of(header: str) -> Expected:
+    """The revisions that an If-Match header names; None for `*`. InvalidError when it is no such header."""
+    if header.strip() == "*":
+        return None
+    tags, position = [], 0
+    while position < len(header):
+        found = _TAG.match(header, position)
+        if not found:
+            raise InvalidError(
+                'If-Match must be `*` or quoted revisions, such as `"1234"`',
+                fields=(FieldProblem(HEADER, "is not a list of entity tags"),),
+            )
+        tags.append(found[1])
+        position = found.end()
+    return frozenset(tags)
 
 
 def check_revision(found: Object, expected: Expected, what: str | None = None) -> None:

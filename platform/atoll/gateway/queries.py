@@ -6,6 +6,7 @@ from fastapi import Depends, Header, Query
 from pydantic import BaseModel, Field
 
 from atoll.application.pages import LIMIT, LIMIT_MOST, PageAsk
+from atoll.application.revisions import Expected, expected_of
 from atoll.domain.names import RAY_NAMESPACE
 
 
@@ -30,6 +31,17 @@ IdempotencyKey = Annotated[
         description="Repeating a request with the same key within 24 hours does it once",
     ),
 ]
+
+
+def _expected(
+    if_match: Annotated[
+        str | None, Header(description="ETag of the version that is meant. Without it: any")
+    ] = None,
+) -> Expected:
+    return None if if_match is None else expected_of(if_match)
+
+
+IfMatch = Annotated[Expected, Depends(_expected)]
 
 
 class LogQuery(BaseModel):

@@ -9,28 +9,31 @@ from fastapi import APIRouter, Query, Request, Response
 
 from atoll.application.idempotency import LABEL, Idempotency, one_at_a_time
 from atoll.application.pages import piece
+from atoll.application.revisions import Expected, check_revision
 from atoll.application.validation import refuse_if_any, stored
 from atoll.cluster import kinds
 from atoll.contract.base import Page
 from atoll.contract.ray import RayClusterCreate, RayClusterRead
 from atoll.domain.names import RAY_NAMESPACE, name_problem
 from atoll.domain.ray_clusters import ray_cluster_manifest, ray_image
-from atoll.errors import ConflictError, FieldProblem, NotFoundError
+from atoll.errors import ConflictError, FieldProblem, NotFoundError, StaleWriteError
 from atoll.gateway.callers import AskedVirtualCluster, ReadingRay, WritingRay
 from atoll.gateway.forward import LONG_SECONDS, ORDINARY_SECONDS, Target, forward
 from atoll.gateway.headers import response_headers
 from atoll.gateway.idempotency import earlier_ray_cluster, use_of
 from atoll.gateway.parts import Parts, parts_of
-from atoll.gateway.queries import Ask, DryRun, IdempotencyKey, LogQuery, Namespace
+from atoll.gateway.queries import Ask, DryRun, IdempotencyKey, IfMatch, LogQuery, Namespace
 from atoll.gateway.ray_sizes import refuse_larger_than_any_node, with_sizes
 from atoll.gateway.ray_states import ray_cluster_read
 from atoll.gateway.tenants import UNKNOWN_KIND, Object, bearer, kubernetes_error
 from atoll.resources.faults import pointer
+from atoll.resources.meta import revision_of
 from atoll.resources.profiles import Profile
 
 _ALL = "/v1/virtual-clusters/{vc}/ray-clusters"
 _ONE = _ALL + "/{name}"
 _API = "/apis/ray.io/v1"
+_TRIES = 10
 _OBJECT_NAME = re.compile(r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 router = APIRouter(tags=["ray-clusters"])
 
@@ -62,6 +65,7 @@ async def create_ray_cluster(
             await refuse_larger_than_any_node(parts, asked, wanted)
             made = await _create(parts, asked, wanted, use, dry_run=dry_run is not None)
     response.headers["location"] = _ONE.format(vc=asked.name, name=wanted.name)
+    _tag(response, made)
     return ray_cluster_read(made, asked.name, asked.kept_ray_clusters)
 
 
@@ -103,11 +107,16 @@ async def _earlier(
 
 @router.get(_ONE)
 async def get_ray_cluster(
-    asked: ReadingRay, name: str, request: Request, namespace: Namespace = RAY_NAMESPACE
+    asked: ReadingRay,
+    name: str,
+    request: Request,
+    response: Response,
+    namespace: Namespace = RAY_NAMESPACE,
 ) -> RayClusterRead:
     """One Ray cluster."""
     parts = parts_of(request)
     found = await find_ray_cluster(parts, asked, name, namespace)
+    _tag(response, found)
     read = ray_cluster_read(found, asked.name, asked.kept_ray_clusters)
     (told,) = await with_sizes(parts, asked, [read], [found])
     return told
@@ -115,23 +124,46 @@ async def get_ray_cluster(
 
 @router.delete(_ONE, status_code=202)
 async def delete_ray_cluster(
-    asked: WritingRay, name: str, request: Request, namespace: Namespace = RAY_NAMESPACE
+    asked: WritingRay,
+    name: str,
+    request: Request,
+    expected: IfMatch,
+    namespace: Namespace = RAY_NAMESPACE,
 ) -> RayClusterRead:
     """Ask for its deletion; KubeRay stops its pods and cleans its keys in Redis first."""
     if namespace == RAY_NAMESPACE:
         _refuse_kept(asked, name, "take it out of the spec instead")
-    parts = parts_of(request)
-    found = await find_ray_cluster(parts, asked, name, namespace)
-    await _call(
-        parts,
-        asked,
-        "DELETE",
-        _path(name, namespace),
-        body={"propagationPolicy": "Background"},
-        what=f"Ray cluster {name!r}",
-    )
+    found = await _delete(parts_of(request), asked, name, namespace, expected)
     read = ray_cluster_read(found, asked.name, asked.kept_ray_clusters)
     return read.model_copy(update={"state": "deleting", "message": ""})
+
+
+async def _delete(
+    parts: Parts, asked: AskedVirtualCluster, name: str, namespace: str, expected: Expected
+) -> Object:
+    """What was there. PreconditionError when it is none of the expected revisions."""
+    what = f"Ray cluster {name!r}"
+    for attempt in range(_TRIES):
+        found = await find_ray_cluster(parts, asked, name, namespace)
+        check_revision(found, expected, what)
+        body: Object = {"propagationPolicy": "Background"}
+        if expected is not None:
+            meta = found["metadata"]
+            body["preconditions"] = {key: meta[key] for key in ("uid", "resourceVersion")}
+        try:
+            await _call(parts, asked, "DELETE", _path(name, namespace), body=body, what=what)
+        except StaleWriteError:  # KubeRay's status moves it too: see what it is now
+            if attempt == _TRIES - 1:
+                raise
+            continue
+        break
+    return found
+
+
+def _tag(response: Response, found: Object) -> None:
+    """Put its ETag on the answer; what a dry run makes may have none."""
+    if revision := revision_of(found["metadata"]):
+        response.headers["etag"] = f'"{revision}"'
 
 
 @router.get(_ONE + "/logs", response_class=Response)

@@ -123,6 +123,9 @@ def test_the_log_is_json_and_holds_no_secret(running: Running, api: httpx2.Clien
     answer = api.get("/v1/virtual-clusters/logged-one")
     line = logged(running, answer.headers["x-request-id"])
     assert (line["event"], line["virtual_cluster"]) == ("request", "logged-one")
+    assert line["caller"] == "admin"
+    stranger = api.get("/v1/virtual-clusters/logged-one", headers={"Authorization": "Bearer no"})
+    assert "caller" not in logged(running, stranger.headers["x-request-id"])
     assert TOKEN not in running.log.read_text()
 
 
@@ -133,6 +136,7 @@ def test_lines_say_team_virtual_cluster_and_operation(
 
     def told(answer: httpx2.Response) -> tuple[str | None, ...]:
         line = logged(running, answer.headers["x-request-id"])
+        assert line["caller"] == "admin"
         return tuple(line.get(key) for key in ("team", "virtual_cluster", "operation"))
 
     made = api.post("/v1/virtual-clusters", json=wanted("lined", team, quota={"cpu": "1"}))
@@ -149,7 +153,8 @@ def test_lines_say_team_virtual_cluster_and_operation(
         "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }  # fmt: skip
-    refused = api.get(f"{path}/kubernetes/api/v1", headers={**upgrade, "Authorization": ""})
+    with running.client() as alone:  # the server closes the connection of a refused upgrade
+        refused = alone.get(f"{path}/kubernetes/api/v1", headers={**upgrade, "Authorization": ""})
     line = logged(running, refused.json()["request_id"])
     assert (line["event"], line["virtual_cluster"]) == ("websocket", "lined")
     over = api.post("/v1/virtual-clusters", json=wanted("unlined", team, quota={"cpu": "9"}))

@@ -1,8 +1,17 @@
 """Profiles over HTTP: versions that do not work, that would go back, or leap."""
 
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
 import httpx2
+import pytest
 
 from builders.api_process import profile, wanted
+from builders.ways_in import installed
+from conftest import CACHE
+from waiting import until
 
 from .conftest import MakeTeam
 
@@ -75,3 +84,71 @@ def test_a_profile_in_use_goes_one_step_forward_and_never_back(
     )  # fmt: skip
     assert (moved.status_code, moved.json()["errors"][0]["pointer"]) == (422, "/spec/profile")
     assert "KubeRay cannot go back" in moved.json()["detail"]
+
+
+PROFILES = "/apis/atoll.dev/v1alpha1/profiles"
+
+
+def by_kubectl(kube: httpx2.Client, name: str, spec: dict[str, Any]) -> None:
+    """As `kubectl apply` of a new one, or `kubectl patch` of one that is there."""
+    body = {"apiVersion": "atoll.dev/v1alpha1", "kind": "Profile", "metadata": {"name": name}}
+    made = kube.post(PROFILES, json={**body, "spec": spec})
+    if made.status_code == 409:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        made = kube.patch(f"{PROFILES}/{name}", content=json.dumps({"spec": spec}), headers=headers)
+    made.raise_for_status()
+
+
+def said(kube: httpx2.Client, name: str) -> dict[str, Any]:
+    """The condition Valid; empty as long as there is none."""
+    status = kube.get(f"{PROFILES}/{name}").json().get("status") or {}
+    found = [c for c in status.get("conditions") or [] if c["type"] == "Valid"]
+    return {**found[0], "of": status["observedGeneration"]} if found else {}
+
+
+@pytest.mark.parametrize(
+    ("part", "reason", "words"),
+    [
+        ({"ray": {"version": "2.9.0"}}, "VersionRefused", "/spec/ray/version: 2.9.0 is too old"),
+        ({"redis": {"memory": "plenty"}}, "StoredInvalid", "/spec/redis/memory"),
+    ],
+)
+def test_what_kubectl_wrote_wrong_is_said_and_said_again_when_mended(
+    kube: httpx2.Client, api: httpx2.Client, part: dict[str, Any], reason: str, words: str
+) -> None:
+    name = f"bad-{reason.lower()}"
+    spec = profile(name)["spec"]
+    by_kubectl(kube, name, {**spec, **part})
+    try:
+        until(lambda: said(kube, name).get("reason") == reason, "the condition says so")
+        told = said(kube, name)
+        assert (told["status"], told["of"], told["observedGeneration"]) == ("False", 1, 1)
+        assert words in told["message"]
+        read = api.get(f"/v1/profiles/{name}")
+        if reason == "StoredInvalid":
+            assert (read.status_code, read.json()["detail"]) == (409, told["message"])
+        else:
+            (shown,) = read.json()["status"]["conditions"]
+            assert shown["message"] == told["message"]
+        by_kubectl(kube, name, {**spec, "redis": {"memory": "128Mi"}})
+        until(lambda: said(kube, name).get("of") == 2, "the mended one is judged")
+        told = said(kube, name)
+        assert (told["status"], told["reason"], told["observedGeneration"]) == ("True", "Valid", 2)
+    finally:
+        kube.delete(f"{PROFILES}/{name}").raise_for_status()
+
+
+def test_kubectl_waits_for_the_condition_of_one_that_the_api_made(
+    api: httpx2.Client, api_server: Path
+) -> None:
+    kubectl = [installed("kubectl", CACHE), "--kubeconfig", str(api_server)]
+    api.post("/v1/profiles", json=profile("waited")).raise_for_status()
+    for wait in ("condition=Valid", "condition=Valid=True"):
+        done = subprocess.run(
+            [*kubectl, "wait", f"--for={wait}", "profile/waited", "--timeout=30s"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    etag = api.get("/v1/profiles/waited").headers["ETag"]
+    gone = api.delete("/v1/profiles/waited", headers={"If-Match": etag})
+    assert gone.status_code == 204  # what is said of it makes no revision stale

@@ -13,6 +13,7 @@ from atoll.errors import ConflictError
 from atoll.gateway.app import create_app
 from atoll.settings import Settings
 from builders.gateway_site import ADMIN, Site, serving
+from builders.refusals import assert_key_had_another_body
 
 
 async def test_create_list_get_delete(site: Site) -> None:
@@ -103,11 +104,38 @@ async def test_an_idempotency_key_makes_one_ray_cluster(site: Site) -> None:
     assert {a.status_code for a in answers} == {201}, [a.text for a in answers]
     assert len({(a.text, a.headers["location"]) for a in answers}) == 1
     for refused in (other, renamed):
-        assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_mismatch")
+        assert_key_had_another_body(refused)
     assert odd.json()["errors"][0]["pointer"] == "/header/Idempotency-Key"
     assert unkeyed.json()["code"] == "exists"
     assert [(c["name"], c["workers"]) for c in listed] == [("once", 2)]
     assert anew.status_code == 201
+
+
+async def test_only_the_version_that_was_read_is_deleted(site: Site) -> None:
+    async with site.client() as client:
+        made = await client.post("/ray-clusters", json={"name": "tagged"})
+        etag = made.headers["etag"]
+        await _report(site, "tagged", {"state": "ready"})
+        read = await client.get("/ray-clusters/tagged")
+        assert (read.headers["etag"], read.json()["state"]) == (etag, "ready")
+        wish = {"spec": {"suspend": True}}
+        await site.cluster.patch(kinds.RAY_CLUSTER, "tagged", wish, "ray")
+        now = (await client.get("/ray-clusters/tagged")).headers["etag"]
+        stale = await client.delete("/ray-clusters/tagged", headers={"If-Match": etag})
+        problem = stale.json()
+        assert (stale.status_code, problem["code"]) == (412, "precondition_failed")
+        assert (problem["errors"][0]["pointer"], problem["revision"]) == (
+            "/header/If-Match", now.strip('"'),
+        )  # fmt: skip
+        odd = await client.delete("/ray-clusters/tagged", headers={"If-Match": "1"})
+        assert (odd.status_code, odd.json()["errors"][0]["pointer"]) == (422, "/header/If-Match")
+        gone = await client.delete("/ray-clusters/tagged", headers={"If-Match": f'"1", {now}'})
+        assert gone.status_code == 202, gone.text
+        assert (await client.get("/ray-clusters/tagged")).status_code == 404
+        anew = await client.post("/ray-clusters", json={"name": "tagged"})
+        assert anew.headers["etag"] not in (etag, now)
+        any_one = await client.delete("/ray-clusters/tagged", headers={"If-Match": "*"})
+        assert any_one.status_code == 202, any_one.text
 
 
 async def test_two_gateways_with_one_key_make_one_ray_cluster(site: Site, api_server: Path) -> None:
