@@ -105,3 +105,9 @@ def give_node(kubeconfig: Path) -> None:
         timeout=30,
     )
     assert answer.status_code in (201, 409), answer.text
+
+
+def team_status(api: httpx2.Client, team: str) -> dict[str, Any]:
+    """The status of a team, as the API says it."""
+    found: dict[str, Any] = api.get(f"/v1/teams/{team}").json()["status"]
+    return found

@@ -20,6 +20,7 @@ ALLOWED: dict[str, Asked] = {
         *((_ALL, resource, "") for resource in _OWN),
         ("get update patch", "teams/status.atoll.dev", ""),
         ("get update patch", "quotarequests/status.atoll.dev", ""),
+        ("update", "profiles/status.atoll.dev", ""),
         ("get list watch create", "quotarevisions.atoll.dev", ""),
         ("get list", "nodes", ""),
     ],
@@ -119,6 +120,7 @@ DENIED: dict[str, Asked] = {
         ("get", "leases.coordination.k8s.io", "system"),
         ("watch patch", "nodes", ""),
         ("update patch delete", "quotarevisions.atoll.dev", ""),
+        ("get patch", "profiles/status.atoll.dev", ""),
     ],
     "atoll-gateway": [
         *_FOR_NOBODY,
@@ -146,6 +148,7 @@ DENIED: dict[str, Asked] = {
         ("create delete", "virtualclusters.atoll.dev", ""),
         ("update patch", "teams.atoll.dev", ""),
         (_WRITE, "profiles.atoll.dev", ""),
+        ("update patch", "profiles/status.atoll.dev", ""),
         ("get create update delete", "leases.coordination.k8s.io", "kube-system"),
         ("update patch", "nodes/status", ""),
         ("create", "daemonsets.apps", "tenant"),

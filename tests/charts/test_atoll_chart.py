@@ -183,6 +183,7 @@ def test_the_api_has_exactly_these_powers() -> None:
         for resource in ("teams/status", "quotarequests/status")
         for verb in ("get", "update", "patch")
     }
+    told.add(("atoll.dev", "profiles/status", "update"))
     history = {("atoll.dev", "quotarevisions", verb) for verb in ("get", "list", "watch", "create")}
     nodes = {("", "nodes", "get"), ("", "nodes", "list")}
     assert powers(rules(rendered, "api")) == own | told | history | nodes

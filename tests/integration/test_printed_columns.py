@@ -33,8 +33,11 @@ OBJECTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     ),
     "Profile": (
         {**profile(NAME)["spec"], "retired": True},
-        {},
-        {"Kubernetes": "1.36.3", "KubeRay": "1.7.0", "Ray": "2.60.0", "Retired": True},
+        {"conditions": [condition("Valid", "False", "NotInBundle")]},
+        {
+            "Kubernetes": "1.36.3", "KubeRay": "1.7.0", "Ray": "2.60.0", "Retired": True,
+            "Valid": "False",
+        },
     ),
     "VirtualCluster": (
         {"team": "blue", "profile": "fast"},

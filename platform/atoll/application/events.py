@@ -23,6 +23,7 @@ from atoll.cluster.client import Cluster, Object
 from atoll.contract.virtual_clusters import VirtualClusterEvent
 from atoll.errors import AtollError, StaleWriteError, UnavailableError
 from atoll.resources.virtual_clusters import VirtualCluster
+from atoll.telemetry.whose import of_virtual_cluster
 
 CHANGED = "virtual-cluster.changed"
 DELETED = "virtual-cluster.deleted"
@@ -301,7 +302,7 @@ def _readable(item: Object) -> VirtualCluster | None:
     try:
         return stored(VirtualCluster, item)
     except StoredInvalidError as error:
-        log.warning("feed.invalid", virtual_cluster=item["metadata"]["name"], error=error.detail)
+        log.warning("feed.invalid", **of_virtual_cluster(item), error=error.detail)
         return None
 
 

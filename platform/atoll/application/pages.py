@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -34,6 +34,17 @@ class PageAsk:
 
     limit: int = LIMIT
     cursor: str | None = None
+
+
+async def every(page: Callable[[PageAsk], Awaitable[Page[M]]]) -> list[M]:
+    """All items of a list that `page` gives piece by piece."""
+    found, ask = list[M](), PageAsk(LIMIT_MOST)
+    while True:
+        got = await page(ask)
+        found += got.items
+        if got.next is None:
+            return found
+        ask = PageAsk(LIMIT_MOST, got.next)
 
 
 def piece(items: Iterable[T], ask: PageAsk) -> Page[T]:

@@ -70,7 +70,7 @@ class Profiles:
     ) -> ProfileRead:
         """A new profile. ConflictError (code "exists") when the name is taken."""
         found = spec_problems(wanted.spec) or self._stock.problems(wanted.spec)
-        refuse_if_any([*_name_problems(wanted.name), *found])
+        refuse_if_any([*name_problems(wanted.name, "/name"), *found])
         use = idempotency(caller, "POST /v1/profiles", key, wanted)
         profile = Profile(metadata=Metadata(name=wanted.name), spec=wanted.spec)
         async with one_at_a_time(use):
@@ -198,9 +198,10 @@ def _taken(name: str) -> ConflictError:
     )
 
 
-def _name_problems(name: str) -> list[FieldProblem]:
+def name_problems(name: str, pointer: str) -> list[FieldProblem]:
+    """What is wrong with the name of a profile, told at this pointer."""
     problem = None if name in RESERVED else name_problem(name)
-    return [FieldProblem("/name", problem, "32 characters")] if problem else []
+    return [FieldProblem(pointer, problem, "32 characters")] if problem else []
 
 
 def spec_problems(spec: ProfileSpec) -> list[FieldProblem]:

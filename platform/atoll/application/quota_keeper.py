@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from atoll.application.conditions import status_with
 from atoll.application.nodes import read_extended_resources
 from atoll.application.quota_grants import QuotaGrants
 from atoll.application.quota_history import QuotaHistory, is_state_of
@@ -18,9 +19,9 @@ from atoll.cluster import kinds
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import Kind
 from atoll.cluster.quota_trees import tree_of
-from atoll.domain.team_conditions import Finding, findings
+from atoll.domain.findings import Finding
+from atoll.domain.team_conditions import findings
 from atoll.errors import AtollError, StaleWriteError
-from atoll.resources.meta import now_text
 from atoll.resources.quota_revisions import QuotaRevision
 from atoll.resources.teams import Team
 
@@ -129,19 +130,12 @@ class QuotaKeeper:
 
         A team of which there has never been anything to say has none, and the generation alone.
         """
-        status, generation = team.get("status") or {}, team["metadata"].get("generation", 0)
-        old = {c["type"]: c for c in status.get("conditions") or []}
-        new = [
-            _condition(f, old.get(f.type), generation) for f in told if not f.holds or f.type in old
-        ]
-        ours = {f.type for f in told}
-        said = [_words(c) for c in old.values() if c["type"] in ours]
-        if [_words(c) for c in new] == said and status.get("observedGeneration") == generation:
+        old = {c["type"] for c in (team.get("status") or {}).get("conditions") or []}
+        status = status_with(team, [f for f in told if not f.holds or f.type in old])
+        if status is None:
             return
-        new += [condition for kind, condition in old.items() if kind not in ours]
-        told_now = {**status, "observedGeneration": generation, "conditions": new}
         with contextlib.suppress(StaleWriteError):  # the next look comes with that change
-            await self._cluster.replace({**team, "status": told_now}, status=True)
+            await self._cluster.replace({**team, "status": status}, status=True)
 
 
 def _unreadable(team: Object) -> str:
@@ -150,21 +144,3 @@ def _unreadable(team: Object) -> str:
     except StoredInvalidError as error:
         return error.detail
     return ""
-
-
-def _words(condition: Object) -> tuple[object, ...]:
-    return tuple(condition.get(key) for key in ("type", "status", "reason", "message"))
-
-
-def _condition(found: Finding, before: Object | None, generation: int) -> Object:
-    status = "True" if found.holds else "False"
-    same = before is not None and before.get("status") == status
-    since = before.get("lastTransitionTime") if before and same else None
-    return {
-        "type": found.type,
-        "status": status,
-        "reason": found.reason,
-        "message": found.message,
-        "lastTransitionTime": since or now_text(),
-        "observedGeneration": generation,
-    }

@@ -34,7 +34,7 @@ def team_read(team: Team) -> TeamRead:
 
 def profile_read(profile: Profile) -> ProfileRead:
     """A profile."""
-    return ProfileRead(**envelope(profile.metadata), spec=profile.spec)
+    return ProfileRead(**envelope(profile.metadata), spec=profile.spec, status=profile.status)
 
 
 def operation_href(operation_id: str) -> str:

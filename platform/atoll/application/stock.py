@@ -33,6 +33,11 @@ class Stock:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
+    @property
+    def known(self) -> bool:
+        """Whether there is a bundle to hold profiles to."""
+        return self._folder is not None
+
     def problems(self, spec: ProfileSpec) -> list[FieldProblem]:
         """What a profile asks for and the bundle has not; each with what it has instead."""
         if self._folder is None:

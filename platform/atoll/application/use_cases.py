@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from atoll.application.events import VirtualClusterFeed
 from atoll.application.operations import Operations
+from atoll.application.profile_keeper import ProfileKeeper
 from atoll.application.profiles import Profiles
 from atoll.application.quota_changes import QuotaChanges
 from atoll.application.quota_grants import QuotaGrants
@@ -28,6 +29,7 @@ class UseCases:
     quota_requests: QuotaRequests
     quota_keeper: QuotaKeeper
     profiles: Profiles
+    profile_keeper: ProfileKeeper
     virtual_clusters: VirtualClusters
     operations: Operations
     feed: VirtualClusterFeed
@@ -36,17 +38,19 @@ class UseCases:
 
     @classmethod
     def over(cls, settings: Settings, cluster: Cluster, dispatch: Dispatch) -> "UseCases":
-        """Over this cluster and queue. The feed and the keeper still have to be run."""
+        """Over this cluster and queue. The feed and the keepers still have to be run."""
         feed = VirtualClusterFeed(cluster)
         history = QuotaHistory(cluster)
         changes = QuotaChanges(cluster, history)
         grants = QuotaGrants(cluster, changes)
+        stock = Stock(settings.charts)
         return cls(
             teams=Teams(cluster, changes),
             quotas=Quotas(cluster, changes, history),
             quota_requests=QuotaRequests(cluster, changes, grants),
             quota_keeper=QuotaKeeper(cluster, history, grants),
-            profiles=Profiles(cluster, Stock(settings.charts)),
+            profiles=Profiles(cluster, stock),
+            profile_keeper=ProfileKeeper(cluster, stock),
             virtual_clusters=VirtualClusters(
                 cluster, dispatch, feed, node_label=settings.node_label
             ),

@@ -13,6 +13,7 @@ from atoll.contract.profiles import ProfileCreate, ProfileRead
 from atoll.resources.profiles import ProfileSpec
 
 app = typer.Typer(help="Tested sets of versions and defaults.", no_args_is_help=True)
+_VALID = {"True": "yes", "False": "no", "Unknown": "-"}
 SHAPE: Shape[ProfileRead] = Shape(
     ("NAME", lambda p: p.name),
     ("KUBERNETES", lambda p: p.spec.kubernetes.version),
@@ -21,6 +22,7 @@ SHAPE: Shape[ProfileRead] = Shape(
     ("SCHEDULER", lambda p: f"{p.spec.scheduler.name}-{p.spec.scheduler.chart.version}"),
     ("RAY", lambda p: p.spec.ray.version),
     ("RETIRED", lambda p: "yes" if p.spec.retired else "no"),
+    ("VALID", lambda p: _VALID[p.status.valid.status]),
     ("AGE", lambda p: age(p.created_at)),
 )
 Needed = Annotated[Path, typer.Option("-f", "--file", help="YAML file with a Profile.")]
@@ -34,10 +36,14 @@ def list_(ctx: typer.Context, output: Output = Format.TABLE) -> None:
 
 @app.command()
 def get(ctx: typer.Context, name: str, output: Output = Format.TABLE) -> None:
-    """One profile."""
-    client = session_of(ctx).client
+    """One profile; what is wrong with it, when something is, goes to stderr."""
+    session = session_of(ctx)
+    client = session.client
     with did_you_mean(name, lambda: (p.name for p in client.profiles.all()), "atoll profile list"):
-        SHAPE.one(client.profiles.get(name), output)
+        found = client.profiles.get(name)
+    SHAPE.one(found, output)
+    if found.status.valid.status == "False":
+        session.say(f"Profile {name} is not valid: {found.status.valid.message}")
 
 
 @app.command()

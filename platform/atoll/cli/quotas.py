@@ -20,6 +20,7 @@ from atoll.contract.quotas import (
     QuotaUse,
     QuotaWrite,
 )
+from atoll.domain.lowering import over_words
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quotas import amount_text
 from atoll.resources.teams import QuotaLine
@@ -248,9 +249,8 @@ def _confirmed(session: Session, seen: QuotaPreview, given: str | None, *, yes: 
 def _explain(session: Session, seen: QuotaPreview) -> None:
     for line in seen.lines:
         if line.over != "0":
-            session.say(
-                f"{line.resource}: {line.reserved} reserved of {line.limit_after}, {line.over} over"
-            )
+            taken = f"{line.reserved} reserved"
+            session.say(over_words(line.resource, taken, line.limit_after, line.over))
     for holder in seen.no_longer_fit:
         session.say(f"would not be let in again: {holder.virtual_cluster} ({pairs(holder.demand)})")
     for holder in seen.would_be_admitted:

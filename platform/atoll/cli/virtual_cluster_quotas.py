@@ -10,6 +10,7 @@ from atoll.contract.virtual_clusters import (
     VirtualClusterQuotaPreview,
     VirtualClusterRead,
 )
+from atoll.domain.lowering import over_words
 from atoll.errors import ConfirmationNeededError
 
 LINES: Shape[VirtualClusterQuotaLine] = Shape(
@@ -44,9 +45,8 @@ def explain(session: Session, seen: VirtualClusterQuotaPreview) -> None:
     """A preview in words: what is over, what finds no room, and why it would be refused."""
     for line in seen.lines:
         if line.over != "0":
-            session.say(
-                f"{line.resource}: {line.used} used of {line.limit_after}, {line.over} over"
-            )
+            taken = f"{line.used} used"
+            session.say(over_words(line.resource, taken, line.limit_after, line.over))
     for fit in seen.no_longer_fit:
         session.say(f"Ray cluster {fit.name} would find no room ({pairs(fit.demand)})")
     for refusal in seen.refused:

@@ -1,8 +1,10 @@
 """Profiles on the wire."""
 
+from pydantic import Field
+
 from atoll.contract.base import Envelope
 from atoll.resources.meta import Model
-from atoll.resources.profiles import ProfileSpec
+from atoll.resources.profiles import ProfileSpec, ProfileStatus
 
 
 class ProfileCreate(Model):
@@ -16,3 +18,4 @@ class ProfileRead(Envelope):
     """A profile as it is."""
 
     spec: ProfileSpec
+    status: ProfileStatus = Field(default_factory=ProfileStatus)

@@ -57,7 +57,12 @@ def fingerprint(told: Mapping[str, Any]) -> str:
 def describe_over(lines: Iterable[Line], taken: str) -> str:
     """What is over, in words; `taken` is how: "cpu: 12 reserved of 8, 4 over"."""
     return "; ".join(
-        f"{c.resource}: {c.taken} {taken} of {c.limit_after}, {c.over} over"
+        over_words(c.resource, f"{c.taken} {taken}", c.limit_after, c.over)
         for c in lines
         if c.over != "0"
     )
+
+
+def over_words(resource: str, taken: str, limit: str | None, over: str) -> str:
+    """One line that is over, in words; `taken` is how much and how: "12 reserved"."""
+    return f"{resource}: {taken} of {limit}, {over} over"

@@ -1,8 +1,8 @@
 """What is to be said about a team's quota: whether it may be so, and whether it is kept. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from atoll.domain.findings import Finding
 from atoll.domain.quantities import parse_quantity
 from atoll.domain.quota_rules import pointer, tree_problems
 from atoll.domain.quota_tree import QuotaTree, Share
@@ -11,16 +11,6 @@ from atoll.errors import FieldProblem
 
 VALID = "QuotaValid"
 WITHIN = "WithinQuota"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A condition without its times: whether it holds, why in one word, and in a sentence."""
-
-    type: str
-    holds: bool
-    reason: str
-    message: str
 
 
 def findings(

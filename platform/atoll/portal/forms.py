@@ -172,7 +172,7 @@ def _label(name: str) -> str:
 
 def place_in_form(vc: VirtualClusterRead | None, problem: FieldProblem) -> Place:
     """The input and label for a JSON pointer; `vc` is given in the change form."""
-    parts = [p.replace("~1", "/").replace("~0", "~") for p in problem.pointer.strip("/").split("/")]
+    parts = problem.parts
     parts = parts[1:] if parts[0] == "spec" else parts
     match parts:
         case ["name" | "profile" | "mode" as name]:

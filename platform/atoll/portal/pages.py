@@ -122,7 +122,8 @@ def _may_choose(team: TeamRead, profile: ProfileRead) -> bool:
 def _profile_words(profile: ProfileRead) -> str:
     spec = profile.spec
     words = f"{profile.name}: Kubernetes {spec.kubernetes.version}, Ray {spec.ray.version}"
-    return words if spec.scheduler.name == "volcano" else f"{words}, {spec.scheduler.name}"
+    words = words if spec.scheduler.name == "volcano" else f"{words}, {spec.scheduler.name}"
+    return f"{words} (not valid)" if profile.status.valid.status == "False" else words
 
 
 def virtual_cluster_values(

@@ -79,7 +79,7 @@ def ask_body(team: str, values: Mapping[str, str]) -> dict[str, Any]:
 
 def place_in_ask_form(problem: FieldProblem) -> Place:
     """The input and label for a JSON pointer of a request."""
-    parts = [p.replace("~1", "/").replace("~0", "~") for p in problem.pointer.strip("/").split("/")]
+    parts = problem.parts
     match parts:
         case ["quota", resource, *_]:
             return f"wanted.{resource}", f"{label_of(resource)} wanted"

@@ -77,7 +77,7 @@ def quota_body(values: Mapping[str, str]) -> dict[str, Any]:
 
 def place_in_quota_form(values: Mapping[str, str], problem: FieldProblem) -> Place:
     """The input and label for a JSON pointer of a quota, or of a team's spec."""
-    parts = [p.replace("~1", "/").replace("~0", "~") for p in problem.pointer.strip("/").split("/")]
+    parts = problem.parts
     parts = parts[1:] if parts[0] == "spec" else parts
     match parts:
         case ["quota", name, *rest]:

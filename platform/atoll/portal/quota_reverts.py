@@ -71,7 +71,7 @@ def _problem(error: AtollError) -> ProblemView:
 
 def place_in_revert(problem: FieldProblem) -> Place:
     """The input, or the words for the line of that time that may not be any more."""
-    parts = [p.replace("~1", "/").replace("~0", "~") for p in problem.pointer.strip("/").split("/")]
+    parts = problem.parts
     parts = parts[1:] if parts[0] == "spec" else parts
     match parts:
         case ["note"]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 
-from atoll.application.pages import LIMIT_MOST, PageAsk
+from atoll.application.pages import PageAsk, every
 from atoll.contract.quota_requests import QuotaDecision, QuotaRequestRead, RequestState
 from atoll.contract.quotas import QuotaDifference, QuotaRevisionRead
 from atoll.errors import AtollError
@@ -86,13 +86,8 @@ async def _requests(
     visit: Visit, team: str
 ) -> tuple[list[QuotaRequestRead], list[QuotaRequestRead]]:
     """Those that wait, and the others, the newest first."""
-    ask, found = PageAsk(LIMIT_MOST), list[QuotaRequestRead]()
-    while True:
-        page = await visit.use_cases.quota_requests.page(visit.caller, ask, team=team)
-        found += page.items
-        if page.next is None:
-            break
-        ask = PageAsk(LIMIT_MOST, page.next)
+    cases = visit.use_cases.quota_requests
+    found = await every(lambda ask: cases.page(visit.caller, ask, team=team))
     others = [request for request in found if request.state != "pending"]
     others.sort(key=lambda request: request.created_at or "", reverse=True)
     return [request for request in found if request.state == "pending"], others

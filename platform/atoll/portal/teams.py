@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from atoll.application.nodes import read_inventory
-from atoll.application.pages import LIMIT_MOST, PageAsk
+from atoll.application.pages import LIMIT_MOST, PageAsk, every
 from atoll.application.validation import parse
 from atoll.contract.profiles import ProfileRead
 from atoll.contract.teams import TeamRead
@@ -35,14 +35,8 @@ async def list_page(visit: TeamsVisit, cursor: str | None = None) -> Response:
 
 async def every_cluster(visit: Visit, team: str | None = None) -> list[VirtualClusterRead]:
     """All virtual clusters the caller may see, of one team or of all."""
-    found: list[VirtualClusterRead] = []
-    ask = _ALL
-    while True:
-        page = await visit.use_cases.virtual_clusters.page(visit.caller, ask, team=team)
-        found += page.items
-        if page.next is None:
-            return found
-        ask = PageAsk(LIMIT_MOST, page.next)
+    cases = visit.use_cases.virtual_clusters
+    return await every(lambda ask: cases.page(visit.caller, ask, team=team))
 
 
 async def _profiles(visit: Visit) -> list[ProfileRead]:

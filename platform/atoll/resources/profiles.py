@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from atoll.domain.gcs_store import REDIS_ADDRESS, split_address
 from atoll.domain.quantities import Quantity
-from atoll.resources.meta import Model, Resource
+from atoll.resources.meta import Condition, Model, Resource
 
 
 class Chart(Model):
@@ -150,6 +150,23 @@ class ProfileSpec(Model):
     registry: str | None = Field(None, description="Mirror that stands in front of every image")
 
 
+VALID = "Valid"
+"""The condition of a profile: whether virtual clusters can be made of it, as far as is known."""
+
+
+class ProfileStatus(Model):
+    """What is so."""
+
+    observed_generation: int = 0
+    conditions: list[Condition] = Field(default_factory=list)
+
+    @property
+    def valid(self) -> Condition:
+        """The condition `Valid`; Unknown as long as nobody has looked."""
+        found = (c for c in self.conditions if c.type == VALID)
+        return next(found, Condition(type=VALID))
+
+
 class Profile(Resource):
     """A tested set of versions."""
 
@@ -160,6 +177,8 @@ class Profile(Resource):
         ("KubeRay", "string", ".spec.kuberay.chart.version"),
         ("Ray", "string", ".spec.ray.version"),
         ("Retired", "boolean", ".spec.retired"),
+        ("Valid", "string", f'.status.conditions[?(@.type=="{VALID}")].status'),
     )
 
     spec: ProfileSpec
+    status: ProfileStatus = Field(default_factory=ProfileStatus)

@@ -214,6 +214,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
+@pytest.fixture
+def api(portal: Portal) -> Iterator[httpx2.Client]:
+    """The API as an admin."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx2.Client(base_url=portal.url, headers=headers, timeout=30) as client:
+        yield client
+
+
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
     expect.set_options(timeout=PATIENCE * 1000)

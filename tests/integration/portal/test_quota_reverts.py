@@ -7,18 +7,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from builders.chromium import Chromium
-from integration.portal.conftest import GROUP, TOKEN, Kube, Portal
+from integration.portal.conftest import GROUP, Kube, Portal
 from integration.portal.test_accessibility import all_can_use
 
 TEAM = "portal-then"
-
-
-@pytest.fixture
-def api(portal: Portal) -> Iterator[httpx2.Client]:
-    """The API as an admin."""
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    with httpx2.Client(base_url=portal.url, headers=headers, timeout=30) as client:
-        yield client
 
 
 @pytest.fixture
