@@ -14,9 +14,10 @@ from bench.gangs.patience import surely
 
 from atoll.cluster.client import Cluster, Object
 from atoll.cluster.kinds import POD, POD_GROUP
+from atoll.domain.gangs import GROUP_NAME
 from atoll.domain.schedulers import VOLCANO
 from atoll.errors import UnavailableError
-from atoll_worker.reconcile.policies.pods import GROUP_NOTE, QUEUE_NOTE
+from atoll_worker.reconcile.policies.pods import QUEUE_NOTE
 
 SPACE = "gangs"
 """The namespace of all gangs."""
@@ -252,7 +253,7 @@ def pod_of(gang: Gang, number: int) -> Object:
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": f"{gang.name}-{number}", "namespace": SPACE, "labels": {_LABEL: gang.name},
-            "annotations": {GROUP_NOTE: gang.name},
+            "annotations": {GROUP_NAME: gang.name},
         },
         "spec": {
             "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False,

@@ -81,7 +81,7 @@ def _write(
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {"name": "redis", "namespace": "ray"}, "data": {"password": PASSWORD},
     }  # fmt: skip
-    capability = {key: spec.quota[key] for key in ("cpu", "memory") if key in spec.quota}
+    capability = {key: amount for key, amount in spec.quota.items() if key in ("cpu", "memory")}
     scheduler = adapter_of(profile)
     queue = scheduler.queue_spec(queue_name(spec.team), QueueShare(capability, capability), {})
     control_plane = vcluster_values(vc, profile)

@@ -10,12 +10,14 @@ from e2e.figures import Figures
 from e2e.local import Local
 from e2e.stage import NoStageError, Stage, open_stage
 
-ORDER = ("test_up", "test_gangs", "test_kubectl", "test_two_teams", "test_gangs_whole",
-         "test_limits_hold", "test_second_pass", "test_second_scheduler", "test_shared_mode",
-         "test_kill_worker", "test_broken_parts", "test_gcs_fault_tolerance",
-         "test_external_redis", "test_down", "test_in_cluster", "test_gangs_by_thousands")  # fmt: skip
+ORDER = ("test_bundle", "test_up", "test_gangs", "test_kubectl", "test_two_teams", "test_gangs_whole",
+         "test_ray_workloads", "test_limits_hold", "test_second_pass", "test_second_scheduler",
+         "test_shared_mode", "test_kill_worker", "test_broken_parts",
+         "test_gcs_fault_tolerance", "test_external_redis", "test_down",
+         "test_in_cluster", "test_gangs_by_thousands")  # fmt: skip
 """By value; the platform on this machine must be gone before the one in the cluster is installed."""
-CORE = ("test_up", "test_gangs", "test_kubectl", "test_two_teams", "test_down", "test_in_cluster")
+CORE = ("test_bundle", "test_up", "test_gangs", "test_kubectl", "test_two_teams",
+        "test_kill_worker", "test_down", "test_in_cluster")  # fmt: skip
 """The main job in both ways to run the platform: what `make test` has time for. The others are
 marked `long`; `make e2e` runs all."""
 _FIGURES = Figures()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from atoll.client import Atoll
 from atoll.errors import AtollError
+from e2e.no_way_out import NoWayOut
 from e2e.stage import ROOT, Stage
 
 PROCESSES = ("api", "gateway", "worker", "follower", "redis", "keeper")
@@ -36,12 +37,17 @@ class Local:
     home: Path
     name: str = "e2e"
     extra: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    no_way_out: NoWayOut = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.no_way_out = NoWayOut(self.stage.kubeconfig)
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of every `atoll` of this platform."""
+        """The environment of every `atoll` of this platform, and so of its processes."""
         return {
             **os.environ,
+            **self.no_way_out.env,
             "ATOLL_HOME": str(self.home / "home"),
             "XDG_CONFIG_HOME": str(self.home / "config"),
             "ATOLL_BUNDLE": str(self.stage.bundle),
@@ -60,10 +66,11 @@ class Local:
         )  # fmt: skip
         return Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
-    def up(self, *, demo: bool) -> Ran:
+    def up(self, *, demo: bool, person: bool = False) -> Ran:
+        """`atoll up`, which answers with JSON, or as a person reads it."""
         return self.atoll(
             "up", "--host", "kubeconfig", "--name", self.name,
-            "--demo" if demo else "--no-demo", "-o", "json",
+            "--demo" if demo else "--no-demo", *(() if person else ("-o", "json")),
         )  # fmt: skip
 
     def demo(self) -> None:
@@ -82,6 +89,7 @@ class Local:
     def end(self) -> None:
         """What `atoll down` could not end, so that it does not work on at the same cluster."""
         self.end_extra()
+        self.no_way_out.close()
         mark, found = f"ATOLL_SANDBOX_ROOT={self.root}".encode(), True
         while found:  # the keeper may have started something before it was its turn
             found = False

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 
 from atoll.contract.ray import RayJobCreate
 from atoll.domain.gcs_store import fault_tolerance_options
 from atoll.domain.names import RAY_NAMESPACE, pod_group_name, queue_name
-from atoll.domain.ray_clusters import ray_cluster_manifest, ray_image
+from atoll.domain.ray_clusters import HEAD_SERVICE, ray_cluster_manifest, ray_image
 from atoll.domain.schedulers import VOLCANO
 from atoll.resources.virtual_clusters import RayClusterSpec
 from e2e.clusters import Clusters, small_ray
@@ -24,6 +25,7 @@ QUOTA = {"cpu": "8", "memory": "24Gi"}
 JOBS = f"/apis/ray.io/v1/namespaces/{RAY_NAMESPACE}/rayjobs"
 SERVICES = f"/apis/ray.io/v1/namespaces/{RAY_NAMESPACE}/rayservices"
 PODS = f"/api/v1/namespaces/{RAY_NAMESPACE}/pods"
+ADDRESSES = f"/api/v1/namespaces/{RAY_NAMESPACE}/services"
 MAPS = f"/api/v1/namespaces/{RAY_NAMESPACE}/configmaps"
 APPLICATION = """
 from ray import serve
@@ -48,22 +50,26 @@ applications:
 class Works:
     """The virtual cluster from inside."""
 
-    def __init__(self, platform: Local, version: str, image: str) -> None:
-        self.platform, self.version, self.image = platform, version, image
+    def __init__(self, platform: Local, mode: str, version: str, image: str) -> None:
+        self.platform, self.mode, self.version, self.image = platform, mode, version, image
         self.kube: Kube = platform.stage.inside(NAME)
 
     def ray_spec(self, shape: RayClusterSpec) -> Object:
-        """What a RayJob or RayService says of its Ray cluster: nothing of gangs, queues or Redis."""
+        """What a RayJob or RayService says of its Ray cluster: nothing of gangs, Redis or addresses."""
         made = ray_cluster_manifest(
             shape, team=NAME, virtual_cluster=NAME, ray_version=self.version, image=self.image
         )
         spec: Object = made["spec"]
         assert spec.pop("gcsFaultToleranceOptions").keys() == fault_tolerance_options("x").keys()
+        assert spec["headGroupSpec"].pop("headService") == {"spec": HEAD_SERVICE}
         return spec
 
-    def post(self, path: str, kind: str, name: str, spec: Object) -> None:
+    def ask(self, path: str, kind: str, name: str, spec: Object) -> httpx2.Response:
         body = {"apiVersion": "ray.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-        answer = self.kube.create(path, body)
+        return self.kube.create(path, body)
+
+    def post(self, path: str, kind: str, name: str, spec: Object) -> None:
+        answer = self.ask(path, kind, name, spec)
         assert answer.status_code == 201, answer.text
 
     def status(self, path: str) -> Object:
@@ -84,20 +90,33 @@ class Works:
         group = self.group_of(of or cluster)
         assert (group["spec"]["minMember"], group["spec"]["queue"]) == (members, queue_name(NAME))
 
+    def is_found_again(self, cluster: str) -> None:
+        """Its head has an address that stays when its pod is another one."""
+        label = f"ray.io/cluster%3D{cluster},ray.io/node-type%3Dhead"
+        (service,) = self.kube.items(f"{ADDRESSES}?labelSelector={label}")
+        assert service["spec"].items() >= HEAD_SERVICE.items()
+        assert service["spec"]["clusterIP"] != "None"
+
+
+IN_BOTH_MODES = pytest.mark.parametrize("works", ["dedicated", "shared"], indirect=True)
+IN_DEDICATED_MODE = pytest.mark.parametrize("works", ["dedicated"], indirect=True)
+
 
 @pytest.fixture(scope="module")
-def works(platform: Local, figures: Figures) -> Iterator[Works]:
+def works(request: pytest.FixtureRequest, platform: Local, figures: Figures) -> Iterator[Works]:
+    """A virtual cluster in the mode that the test asks for."""
     made = Clusters(platform, figures)
     with platform.client() as client:
         ray = client.profiles.get("default").spec.ray
     try:
-        made.ask(NAME, amounts=QUOTA)
+        made.ask(NAME, mode=request.param, amounts=QUOTA)
         made.ready(NAME)
-        yield Works(platform, ray.version, ray_image(ray.image, ray.version))
+        yield Works(platform, request.param, ray.version, ray_image(ray.image, ray.version))
     finally:
         made.remove_all()
 
 
+@IN_BOTH_MODES
 def test_a_ray_job_is_one_gang_and_its_submitter_is_not_of_it(
     works: Works, figures: Figures
 ) -> None:
@@ -113,10 +132,15 @@ def test_a_ray_job_is_one_gang_and_its_submitter_is_not_of_it(
         cluster = works.status(job)["rayClusterName"]
         until(lambda: len(works.bound(cluster)) >= 2, "head and worker are placed", 120)
         works.is_one_gang(cluster, 2, of="count")
+        works.is_found_again(cluster)
+        refused = works.ask(RAYS, "RayCluster", "count", works.ray_spec(small_ray()))
+        assert (refused.status_code, "would be one gang" in refused.text) == (403, True)
         ended = ("SUCCEEDED", "FAILED")
         until(lambda: works.status(job).get("jobStatus") in ended, "the job ends", 300)
         assert works.status(job)["jobStatus"] == "SUCCEEDED", works.status(job)
-        figures.note(f"a RayJob by kubectl, to SUCCEEDED: {time.monotonic() - began:.1f} s")
+        figures.note(
+            f"a RayJob by kubectl ({works.mode}), to SUCCEEDED: {time.monotonic() - began:.1f} s"
+        )
         until(lambda: not works.kube.items(RAYS), "its Ray cluster is gone", 120)
     finally:
         works.kube.delete(job)
@@ -169,6 +193,7 @@ def answers(works: Works, cluster: str, name: str) -> str:
         return said
 
 
+@IN_DEDICATED_MODE
 def test_a_ray_service_is_a_gang_and_an_upgrade_without_room_takes_nothing_from_it(
     works: Works, service: str, figures: Figures
 ) -> None:
@@ -177,6 +202,7 @@ def test_a_ray_service_is_a_gang_and_an_upgrade_without_room_takes_nothing_from_
     figures.note(f"a RayService by kubectl, to Ready: {time.monotonic() - began:.1f} s")
     old = works.status(service)["activeServiceStatus"]["rayClusterName"]
     works.is_one_gang(old, 2)
+    works.is_found_again(old)
     # Its pods serve a moment before KubeRay calls the Ray cluster itself ready.
     until(lambda: works.status(f"{RAYS}/{old}").get("state") == "ready", f"{old} is ready", 60)
     assert "six times seven is 42" in answers(works, old, "before")

@@ -54,3 +54,15 @@ async def test_a_wrong_manifest_names_the_field(api_server: Path) -> None:
         bad["spec"] = {"quota": {"cpu": {}}}
         with pytest.raises(InvalidError, match=r"spec\.quota\.cpu\.limit"):
             await cluster.create(bad)
+
+
+async def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    api_server: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As kubectl and helm do: only httpx2 takes the variables for loopback, too."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with Cluster.from_file(api_server) as cluster:
+        assert isinstance(await cluster.items(kinds.TEAM), list)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 
+from atoll.addresses import is_loopback
 from atoll.client.problems import error_of, unreachable
 from atoll.errors import AtollError
 
@@ -29,7 +30,7 @@ class Transport:
             headers["Authorization"] = f"Bearer {token}"
         self._http = httpx2.Client(
             base_url=self.url, headers=headers, timeout=_TIMEOUT, transport=transport,
-            follow_redirects=False, trust_env=not _is_loopback(self.url),
+            follow_redirects=False, trust_env=not is_loopback(self.url),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -111,8 +112,3 @@ class Transport:
 
 def _set(params: Mapping[str, str | int | None] | None) -> dict[str, str | int]:
     return {key: value for key, value in (params or {}).items() if value is not None}
-
-
-def _is_loopback(url: str) -> bool:
-    # A proxy from the environment can never reach this machine's own loopback address.
-    return httpx2.URL(url).host in ("127.0.0.1", "localhost", "::1")

@@ -14,6 +14,7 @@ from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_global_resource, create_namespaced_resource
 from lightkube.types import CascadeType, PatchType
 
+from atoll.addresses import is_loopback
 from atoll.cluster.kinds import Kind, kind_of
 from atoll.domain.names import FIELD_MANAGER
 from atoll.errors import (
@@ -110,7 +111,12 @@ class Cluster:
     def __init__(self, config: KubeConfig | None = None, *, http2: bool = False) -> None:
         single = config.get() if config else None
         self._client = AsyncClient(
-            single, timeout=_TIMEOUT, field_manager=FIELD_MANAGER, lazy=True, http2=http2
+            single,
+            timeout=_TIMEOUT,
+            field_manager=FIELD_MANAGER,
+            lazy=True,
+            http2=http2,
+            trust_env=not (single and is_loopback(single.cluster.server)),
         )
         # lightkube lets a watch wait for ever; a link that died without a word must be noticed.
         self._client._client._watch_timeout.read = _WATCH_SECONDS + 20

@@ -5,6 +5,7 @@ repaired, told apart from a second platform, and gone without a trace.
 import json
 import os
 import re
+import shutil
 import signal
 import ssl
 import stat
@@ -18,7 +19,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from atoll.cli.local.place import SIMULATED
 from atoll.hosts.detached import start_time
+from atoll.hosts.toolchain import Toolchain
+from builders.up_screen import Screen, demo_commands
 from waiting import until
 
 ATOLL = Path(sys.executable).with_name("atoll")
@@ -99,17 +103,34 @@ def test_the_demonstration_counts_right_and_is_safe_to_run_again(
     right = sum(len(re.findall(words, text.read_text().lower())) for text in documents())
     assert words_counted(started[1]) == right
     assert "Virtual cluster demo on" in started[1]
+    assert "Start the virtual control plane" in Screen.read("", started[1]).steps
     before = demo(environment)
     assert before["status"]["phase"] == "Ready"
 
-    answer, told = up(environment)
+    ended = atoll(environment, "up", "--host", "sandbox", "--name", "lab")  # as a person does
 
-    assert answer == started[0]
+    assert ended.returncode == 0, ended.stderr
+    told = ended.stderr
+    assert_told(Screen.read(ended.stdout, told), started[0], environment)
     assert words_counted(told) == right
     assert "all running" in told
+    begin, _, end = told.partition("\nAll of it took ")
+    assert SIMULATED in begin
+    assert SIMULATED in end
     assert "Virtual cluster demo on" not in told  # it was there
     after = demo(environment)
     assert (after["uid"], after["generation"]) == (before["uid"], before["generation"])
+
+
+def assert_told(screen: Screen, answer: dict[str, str], environment: dict[str, str]) -> None:
+    """Addresses that answer, the token that opens them, times, and commands that are there."""
+    said = {**screen.closing, "api": screen.closing["api"].removesuffix("/docs")}
+    assert said == {key: answer[key] for key in ("portal", "api", "token", "kubeconfig", "logs")}
+    screen.opens()
+    assert {"Queue (Redis)", "Virtual cluster demo", "Ray cluster demo"} <= set(screen.steps)
+    path = f'export PATH="{ATOLL.parent}:$PATH"'
+    lacking = shutil.which("atoll", path=environment["PATH"]) is None
+    assert screen.next == [*([path] if lacking else []), *demo_commands("lab")]
 
 
 def demo(environment: dict[str, str]) -> dict[str, Any]:
@@ -240,7 +261,13 @@ def test_two_platforms_have_nothing_in_common(
 ) -> None:
     mine, before = started[0], pids(environment)
     try:
-        other, _ = up(environment, "--nodes", "1c2g=1", "--no-demo", name="spare")
+        sizes = "1c2g=2,2c4g=1"
+        other, _ = up(environment, "--nodes", sizes, "--no-demo", name="spare")
+        assert nodes(other) == {
+            "node-1c2g-1": ("1c2g", "1", "2Gi"),
+            "node-1c2g-2": ("1c2g", "1", "2Gi"),
+            "node-2c4g-1": ("2c4g", "2", "4Gi"),
+        }
         assert [key for key in mine if mine[key] == other[key]] == ["host"]
         found = platforms(environment)
         assert set(found) == {"lab", "spare"}
@@ -260,6 +287,23 @@ def test_two_platforms_have_nothing_in_common(
     assert not (Path(environment["ATOLL_HOME"]) / "spare").exists()
     assert names(environment, "local-lab") == ["demo"]
     assert atoll(environment, "whoami", "-o", "name").stdout == "admin\n"  # the context in use
+
+
+def nodes(answer: dict[str, str]) -> dict[str, tuple[str, str, str]]:
+    """Every node of the host that an `up` has told of: its template, CPUs and memory."""
+    kubectl = [str(Toolchain().path("kubectl")), "--kubeconfig", answer["kubeconfig"]]
+    told = subprocess.run(
+        [*kubectl, "get", "nodes", "-o", "json"], capture_output=True, text=True, timeout=60,
+        check=True,
+    )  # fmt: skip
+    return {
+        node["metadata"]["name"]: (
+            node["metadata"]["labels"]["atoll.dev/node-template"],
+            node["status"]["capacity"]["cpu"],
+            node["status"]["capacity"]["memory"],
+        )
+        for node in json.loads(told.stdout)["items"]
+    }
 
 
 def names(environment: dict[str, str], context: str) -> list[str]:

@@ -21,6 +21,9 @@ from atoll.hosts.kind import Kind
 from atoll.hosts.sandbox import Sandbox
 from atoll.settings import Settings
 
+_DELETING = frozenset({"redis", "api", "worker"})
+"""Without one of these processes no virtual cluster would ever go."""
+
 
 def run(session: Session, place: Place, timeout: float) -> None:
     """Remove virtual clusters (where the host stays), processes, host and state."""
@@ -58,13 +61,13 @@ def _empty_host(place: Place, state: State, steps: Steps, timeout: float) -> Non
     is none: after an `up` that failed on its way nothing is there to be deleted.
     """
     address = place.platform.port("api")
-    alive = {s.name for s in place.platform.states() if s.alive}
-    if address is None or not {"api", "worker"} <= alive:
+    missing = _DELETING - {s.name for s in place.platform.states() if s.alive}
+    if address is None or missing:
         left = asyncio.run(_virtual_clusters(Path(state.kubeconfig or "")))
         if left:
             raise AtollError(
-                f"The platform does not run, and its virtual clusters on {state.kubeconfig} must be "
-                f"deleted by it: {', '.join(left)}.",
+                f"Of the platform {', '.join(sorted(missing or {'api'}))} does not run, and its virtual "
+                f"clusters on {state.kubeconfig} must be deleted by it: {', '.join(left)}.",
                 extra={"next": f"atoll up --no-demo --name {place.name}, then atoll down again"},
             )
         return
