@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from atoll.resources.crds import RESOURCES, crd
 from atoll.settings import Settings
 from atoll_worker.reconcile.steps import all_steps
 
@@ -156,6 +157,16 @@ def test_steps_are_documented_with_what_they_need() -> None:
     rows = re.findall(r"^\| ([a-z-]+) \| ([A-Z]\w+) \| ([^|]*)\|", page, re.MULTILINE)
     told = [(name, condition, set(re.findall(r"\w+", needs))) for name, condition, needs in rows]
     assert told == [(step.name, step.condition, set(step.needs)) for step in all_steps()]
+
+
+def test_every_resource_is_documented_and_counted_right() -> None:
+    page = (REFERENCE / "resources.md").read_text()
+    kinds = {crd(resource)["spec"]["names"]["kind"] for resource in RESOURCES}
+    assert kinds <= set(re.findall(r"^## (\w+)$", page, re.MULTILINE))
+    number = {5: "five", 6: "six", 7: "seven"}[len(kinds)]
+    assert f"{number.capitalize()} custom resources" in page
+    install = (ROOT / "docs" / "guides" / "install.md").read_text()
+    assert f"the {number} kinds of resources" in install
 
 
 def test_the_readme_has_two_commands() -> None:
