@@ -22,6 +22,7 @@ class Kube:
         context = {c["name"]: c["context"] for c in config["contexts"]}[config["current-context"]]
         cluster = {c["name"]: c["cluster"] for c in config["clusters"]}[context["cluster"]]
         self._cluster = cluster
+        self.address: str = cluster["server"]
         user = {u["name"]: u["user"] for u in config["users"]}[context["user"]]
         trust = ssl.create_default_context(
             cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()

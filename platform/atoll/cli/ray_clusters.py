@@ -99,11 +99,14 @@ def logs(
     vc: Vc = None,
     pod: Annotated[str | None, typer.Option("--pod", help="The head's when none.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on as it grows.")] = False,
+    tail: Annotated[
+        int | None, typer.Option("--tail", help="The last lines only.", min=0, max=100_000)
+    ] = None,
 ) -> None:
-    """What a pod of a Ray cluster printed."""
+    """What a pod of a Ray cluster printed. Example: atoll ray logs main --tail 100 --follow"""
     session = session_of(ctx)
     where = session.virtual_cluster(vc)
-    for piece in session.client.ray_clusters.logs(where, name, pod=pod, follow=follow):
+    for piece in session.client.ray_clusters.logs(where, name, pod=pod, follow=follow, tail=tail):
         sys.stdout.write(piece)
         sys.stdout.flush()
 

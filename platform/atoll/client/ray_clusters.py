@@ -34,10 +34,16 @@ class RayClusters:
         self._transport.send("DELETE", _path(virtual_cluster, name), headers={"If-Match": "*"})
 
     def logs(
-        self, virtual_cluster: str, name: str, *, pod: str | None = None, follow: bool = False
+        self,
+        virtual_cluster: str,
+        name: str,
+        *,
+        pod: str | None = None,
+        follow: bool = False,
+        tail: int | None = None,
     ) -> Iterator[str]:
-        """Pieces of a pod's log as they come; the head's when no pod is named."""
-        params = {"pod": pod, "follow": "true" if follow else None}
+        """Pieces of a pod's log as they come; the head's when no pod is named. `tail`: last lines only."""
+        params = {"pod": pod, "follow": "true" if follow else None, "tail": tail}
         path = f"{_path(virtual_cluster, name)}/logs"
         with self._transport.stream(path, params=params) as answer:
             yield from answer.iter_text()

@@ -11,7 +11,6 @@ from atoll.domain.names import SYSTEM_NAMESPACE
 from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
-from builders.ray_workloads import ray_cluster
 from e2e.kube import Kube, Object
 
 QUEUE, QUEUE_LABEL = "team-a", VOLCANO.queue_label
@@ -46,16 +45,6 @@ async def put(file: Path, mutating: str | None, quota: dict[str, str] | None = N
         for manifest in policy_manifests(enforced, {}):
             # The worker writes what differs: it would write at every look otherwise.
             assert says(await cluster.apply(manifest), manifest), manifest["metadata"]["name"]
-
-
-def try_pod(kube: Kube) -> httpx2.Response:
-    return ask(kube, pod())
-
-
-def try_queue(kube: Kube) -> httpx2.Response:
-    made = ray_cluster()
-    made["metadata"]["labels"][QUEUE_LABEL] = "default"
-    return ask(kube, made)
 
 
 def group(queue: str) -> Object:

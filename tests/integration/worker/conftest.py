@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from builders.ray_workloads import ray_cluster
+from builders.policies_in_force import await_policies
 from conftest import run_api_server
 from e2e.kube import Kube
-from integration.worker.admission import ADMISSION, ask, group, put, try_pod, try_queue
-from waiting import until
+from integration.worker.admission import ADMISSION, put
 
 CHARTS = Path(__file__).parents[3] / "platform" / "atoll" / "hosts" / "sandbox" / "charts"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -60,12 +59,7 @@ async def kube(inside_file: Path) -> Kube:
     for kind in ("mutatingadmissionpolicybindings", "mutatingadmissionpolicies"):
         for found in kube.items(f"{ADMISSION}/{kind}"):
             kube.delete(f"{ADMISSION}/{kind}/{found['metadata']['name']}")
-    until(lambda: try_pod(kube).status_code == 403, "validation holds and nothing is put in", 30)
-    until(lambda: try_queue(kube).status_code == 403, "mutation has ended", 30)
-    fits = (201, 409)  # one that is there was let in, too
-    until(
-        lambda: ask(kube, ray_cluster()).status_code in fits, "another test's quota has ended", 30
-    )
+    await_policies(kube)
     return kube
 
 
@@ -73,9 +67,7 @@ async def kube(inside_file: Path) -> Kube:
 async def mutating(inside_file: Path, kube: Kube) -> Kube:
     """With mutation on top."""
     await put(inside_file, "v1")
-    until(lambda: try_pod(kube).status_code == 201, "pods are put right", 30)
-    until(lambda: try_queue(kube).status_code == 201, "Ray workloads are put right", 30)
-    until(lambda: ask(kube, group("default")).status_code == 201, "groups are put right", 30)
+    await_policies(kube)
     return kube
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,8 @@ from atoll.cluster.client import Cluster, Object
 from atoll.domain.names import RAY_NAMESPACE
 from atoll.domain.ray_clusters import ray_cluster_manifest
 from atoll.errors import (
-    AtollError,
     ForbiddenError,
     InvalidError,
-    NotFoundError,
-    UnavailableError,
 )
 from atoll.hosts.sandbox import charts
 from atoll.resources.virtual_clusters import RayClusterSpec
@@ -26,7 +22,9 @@ from atoll_worker.reconcile.policies.manifests import Enforced
 from atoll_worker.reconcile.schedulers import ADAPTERS
 from atoll_worker.reconcile.schedulers.adapter import SchedulerAdapter
 from atoll_worker.reconcile.schedulers.policies import gang_policies, queue_rule
+from builders.policies_in_force import await_policies
 from conftest import run_api_server
+from e2e.kube import Kube
 
 QUEUE = "team-blue"
 CRDS = charts.SOURCES / "kuberay-operator" / "crds"
@@ -55,8 +53,8 @@ def ray(name: str = "main", kind: str = "RayCluster") -> Object:
 class Site:
     """The API server with the policies of one scheduler."""
 
-    def __init__(self, cluster: Cluster, adapter: SchedulerAdapter) -> None:
-        self.cluster, self.adapter = cluster, adapter
+    def __init__(self, cluster: Cluster, kube: Kube, adapter: SchedulerAdapter) -> None:
+        self.cluster, self.kube, self.adapter = cluster, kube, adapter
 
     async def put(self, *, mutate: bool) -> None:
         """The policies, and a wait until they hold."""
@@ -69,23 +67,7 @@ class Site:
         wanted += gang_policies(self.adapter.facts, QUEUE, {}, mutate=mutate)
         for manifest in wanted:
             await self.cluster.apply(manifest)
-        for _ in range(200):
-            with suppress(UnavailableError):  # a kind that was made a moment ago
-                made = await self.refusal(ray(kind="RayJob"))
-                # By the label: what is cached of the scheduler before refuses as well.
-                so = not made if mutate else f" {facts.queue_label} " in made
-                if so and await self._gang_holds():
-                    return
-            await asyncio.sleep(0.1)
-        raise AssertionError("the policies do not hold")
-
-    async def _gang_holds(self) -> bool:
-        annotation = self.adapter.facts.gang_annotation
-        if not annotation:
-            return True
-        sly = self.labelled(ray())
-        sly["metadata"]["annotations"] = {annotation: "[]"}
-        return annotation in await self.refusal(sly)
+        await asyncio.to_thread(await_policies, self.kube)
 
     def labelled(self, manifest: Object) -> Object:
         """As somebody makes it who does all that the scheduler wants."""
@@ -102,15 +84,6 @@ class Site:
         await self.cluster.delete(kinds.kind_of(made), made["metadata"]["name"], RAY_NAMESPACE)
         return made
 
-    async def comes_to_refuse(self, manifest: Object, words: str) -> None:
-        """The API server reads each policy anew in its own time, those of others before it."""
-        for _ in range(200):
-            told = await self.refusal(manifest)
-            if words in told:
-                return
-            await asyncio.sleep(0.1)
-        raise AssertionError(f"not refused with {words!r}, but: {told!r}")
-
     async def refusal(self, manifest: Object) -> str:
         try:
             await self.make(manifest)
@@ -126,24 +99,11 @@ async def site(request: pytest.FixtureRequest, server: Path) -> AsyncIterator[Si
         await cluster.apply({**namespace, "metadata": {"name": RAY_NAMESPACE}})
         for file in sorted(CRDS.iterdir()):
             await cluster.apply(yaml.safe_load(file.read_text()))
-        await _served(cluster)
-        yield Site(cluster, ADAPTERS[request.param])
+        yield Site(cluster, Kube.from_file(server), ADAPTERS[request.param])
         for kind in POLICIES:
             for found in await cluster.items(kind):
                 if found["metadata"]["name"].startswith("atoll-"):
                     await cluster.delete(kind, found["metadata"]["name"])
-
-
-async def _served(cluster: Cluster) -> None:
-    for kind in (kinds.RAY_CLUSTER, kinds.RAY_JOB, kinds.RAY_SERVICE):
-        for _ in range(100):
-            try:
-                await cluster.items(kind)
-                break
-            except AtollError:
-                await asyncio.sleep(0.1)
-        else:
-            raise NotFoundError(kind.kind)
 
 
 async def test_whoever_makes_it_gets_queue_and_gang(site: Site) -> None:
@@ -200,11 +160,11 @@ async def test_a_job_does_not_say_what_the_gang_is(site: Site) -> None:
     for label in facts.gang_labels:
         job = ray("job", "RayJob")
         job["metadata"]["labels"] = {label: "x"}
-        await site.comes_to_refuse(job, f"Remove the label {label}")
+        assert f"Remove the label {label}" in await site.refusal(job)
     if facts.gang_annotation:
         sly = ray("job-x7k2p")
         sly["metadata"]["annotations"] = {facts.gang_annotation: "[]"}
-        await site.comes_to_refuse(sly, f"Remove the annotation {facts.gang_annotation}")
+        assert f"Remove the annotation {facts.gang_annotation}" in await site.refusal(sly)
 
 
 async def test_where_nothing_is_set_it_is_asked_for_in_words(site: Site) -> None:

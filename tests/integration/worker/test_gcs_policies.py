@@ -1,7 +1,6 @@
 """Admission inside, by a real API server: who gets the lines, who is refused, in which words."""
 
 import asyncio
-import itertools
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,8 @@ from atoll.cluster.kinds import RAY_CLUSTER, RAY_JOB, RAY_SERVICE, kind_of
 from atoll.domain.gcs_store import OFF_LABEL, fault_tolerance_options
 from atoll.errors import AtollError
 from atoll_worker.reconcile.gcs_policies import gcs_policy_manifests
-from waiting import until
+from builders.policies_in_force import await_policies
+from e2e.kube import Kube
 
 CRDS = Path(__file__).parents[3] / "platform/atoll/hosts/sandbox/charts/kuberay-operator/crds"
 
@@ -53,26 +53,7 @@ class Tenant:
         """The definitions and the policies; returns when both are in force."""
         self.make(*(yaml.safe_load(file.read_text()) for file in sorted(CRDS.glob("*.yaml"))))
         self.make(*gcs_policy_manifests({}, mutate=mutate))
-        # A new name each time: what was let in before the policies came stays as it is.
-        names = (f"probe-{number}" for number in itertools.count())
-
-        def answer(spec: dict[str, Any]) -> str:
-            return self._answer(workload("RayCluster", next(names), spec))
-
-        wrong: dict[str, Any] = {"gcsFaultToleranceOptions": {}}
-        until(lambda: "redisAddress" in answer(wrong), "the validation is in force", 60)
-        if mutate:
-            until(lambda: answer({}) == "", "the mutation is in force", 60)
-        else:
-            until(lambda: "redisAddress" in answer({}), "no mutation is left in force", 60)
-
-    def _answer(self, manifest: Object) -> str:
-        """The refusal, or nothing."""
-        try:
-            self.make(manifest)
-        except AtollError as refused:
-            return refused.detail
-        return ""
+        await_policies(Kube.from_file(self._kubeconfig))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from atoll_worker.reconcile.inside import access_manifests
 from atoll_worker.reconcile.policies.manifests import policy_objects
 from atoll_worker.reconcile.policies.members import validate_members
 from atoll_worker.reconcile.policies.ray_status import validate_ray_status
+from builders.policies_in_force import await_policies
 from e2e.kube import Kube, Object
 from waiting import until
 
@@ -41,8 +42,7 @@ async def member(inside_file: Path) -> Kube:
         )
     answer = kube.create(f"{ACCOUNTS}/member/token", TOKEN)
     made = kube.as_bearer(answer.raise_for_status().json()["status"]["token"])
-    path = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/configmaps{DRY}"
-    until(lambda: made.create(path, {"metadata": {"name": "c"}}).status_code == 403, "it holds", 30)
+    await_policies(kube)
     return made
 
 

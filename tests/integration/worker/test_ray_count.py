@@ -14,9 +14,9 @@ from atoll_worker.reconcile.policies.counts import (
     warn_of_waiting_upgrades,
 )
 from atoll_worker.reconcile.policies.manifests import policy_objects
+from builders.policies_in_force import await_policies
 from builders.ray_workloads import ray_cluster, ray_job, ray_service
 from e2e.kube import Kube, Object
-from waiting import until
 
 PATH = "/apis/ray.io/v1/namespaces/{}/{}"
 PLURALS = {"RayCluster": "rayclusters", "RayJob": "rayjobs", "RayService": "rayservices"}
@@ -43,13 +43,13 @@ async def full(inside_file: Path) -> AsyncIterator[Kube]:
             assert policy
             for manifest in policy_objects(policy, {}):
                 await cluster.apply(manifest)
-    until(lambda: "may hold" in ask(kube, ray_cluster(), "ray").text, "the limit holds", 30)
+    await_policies(kube)
     yield kube
     for policy in policies:
         for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
             assert policy
             kube.delete(f"{ADMISSION}/{kind}/{policy.name}")
-    until(lambda: "may hold" not in ask(kube, ray_cluster(), "ray").text, "the limit is gone", 30)
+    await_policies(kube)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_upgrade_that_must_wait_for_room_is_warned_of(service: str, full: Kub
         return str(answer.headers.get("Warning", ""))
 
     newer = {"rayClusterConfig": {"rayVersion": "2.61.0"}}
-    until(lambda: "waits until there is room" in warned(newer), "it is warned of", 30)
+    assert "waits until there is room" in warned(newer)
     assert "may hold 1 Ray cluster" in warned(newer)
     assert warned({"serveConfigV2": "x"}) == ""
     assert warned({**newer, "upgradeStrategy": {"type": "None"}}) == ""

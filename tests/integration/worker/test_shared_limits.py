@@ -17,6 +17,7 @@ from atoll.resources.virtual_clusters import RayClusterSpec
 from atoll.settings import Settings
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
+from builders.policies_in_force import await_policies
 from e2e.kube import Kube, Object
 from waiting import until
 
@@ -66,7 +67,7 @@ async def validating(inside_file: Path) -> Kube:
         for found in kube.items(f"{ADMISSION}/{kind}"):
             kube.delete(f"{ADMISSION}/{kind}/{found['metadata']['name']}")
     await put(inside_file, None)
-    until(lambda: asked(kube, pod({}, {})).status_code == 403, "it holds, nothing is put in", 30)
+    await_policies(kube)
     return kube
 
 
@@ -75,7 +76,7 @@ async def mutating(inside_file: Path) -> Kube:
     kube = Kube.from_file(inside_file)
     plain_class(kube)
     await put(inside_file, "v1")
-    until(lambda: asked(kube, pod({}, {})).status_code == 201, "pods are put right", 30)
+    await_policies(kube)
     return kube
 
 
@@ -199,7 +200,7 @@ async def host(host_file: Path) -> Kube:
     }  # fmt: skip
     kube.create("/api/v1/namespaces", {"metadata": {"name": "vc-x", "labels": labels}})
     until(lambda: asked(kube, copied(FIT, FIT), HOST_PODS).status_code == 201, "it lets in", 30)
-    until(lambda: asked(kube, copied({}, {}), HOST_PODS).status_code == 403, "it holds", 30)
+    await_policies(kube)
     return kube
 
 

@@ -9,8 +9,8 @@ from atoll.cluster.client import Cluster, Object
 from atoll.cluster.drift import says
 from atoll_worker.reconcile.policies.manifests import policy_objects
 from atoll_worker.reconcile.policies.store_authority import mutate_store_authority
+from builders.policies_in_force import await_policies
 from e2e.kube import Kube
-from waiting import until
 
 PODS = "/api/v1/namespaces/other/pods?dryRun=All"
 MOUNT = {
@@ -49,7 +49,7 @@ async def kube(inside_file: Path) -> Kube:
             # The worker writes what differs: it would write at every look otherwise.
             assert says(await cluster.apply(manifest), manifest)
     kube = Kube.from_file(inside_file)
-    until(lambda: VARIABLE in made(kube, ray_pod())[1]["env"], "the policy is in force", 30)
+    await_policies(kube)
     return kube
 
 

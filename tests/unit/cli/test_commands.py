@@ -104,6 +104,14 @@ def test_the_only_virtual_cluster_needs_no_name(api: FakeApi, cli: Run) -> None:
     assert "lab, x" in ended.err
 
 
+def test_the_last_lines_of_a_pod(api: FakeApi, cli: Run) -> None:
+    api.when("GET", "virtual-clusters/lab/ray-clusters/main/logs", logs("nine\n", "ten\n"))
+    ended = cli("ray", "logs", "main", "--vc", "lab", "--pod", "main-head-x", "--tail", "2")
+    assert (ended.code, ended.out) == (0, "nine\nten\n")
+    assert dict(api.asked[-1].url.params) == {"pod": "main-head-x", "tail": "2"}
+    assert cli("ray", "logs", "main", "--vc", "lab", "--tail", "-1").code == 2
+
+
 def test_a_job_with_its_folder(api: FakeApi, cli: Run, tmp_path: Path) -> None:
     (tmp_path / "x.py").write_text("print(1)")
     api.when("POST", JOBS, job("j1", "PENDING"))
