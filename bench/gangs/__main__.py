@@ -18,14 +18,14 @@ from pathlib import Path
 import uvloop
 from bench.gangs.load import Figures
 from bench.gangs.run import open_stage
-from bench.gangs.volcano import NoVolcanoError, only
+from bench.gangs.volcano import SCHEDULER, NoVolcanoError, image_of
 
 
 def main() -> int:
     """Run it and print the figures."""
     options = _options()
     try:
-        only(options.bundle / "images", "vc-scheduler-*.tar")
+        image_of(options.bundle, SCHEDULER)
     except NoVolcanoError as error:
         print(f"skipped: {error}")
         return 2

@@ -6,6 +6,7 @@ and the configuration that its chart gives them under the values of our adapter;
 
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import yaml
 from bench.gangs.site import Programs
 
+from atoll.hosts.bundle import Bundle
+from atoll.hosts.errors import BundleError
 from atoll.resources.profiles import Profile
 from atoll_worker.reconcile.schedulers.volcano import Volcano as Adapter
 
@@ -25,7 +28,7 @@ class NoVolcanoError(Exception):
 
 def definitions(bundle: Path) -> list[dict[str, object]]:
     """The custom resource definitions of the bundle's Volcano chart."""
-    with tarfile.open(only(bundle / "charts", "volcano-*.tgz")) as archive:
+    with tarfile.open(chart_of(bundle)) as archive:
         return [
             yaml.safe_load(_content(archive, member))
             for member in archive
@@ -57,7 +60,7 @@ def _profile() -> Profile:
 def program(bundle: Path, name: str, folder: Path) -> Path:
     """The program out of its image (docker-save or OCI layout with plain layers)."""
     target = folder / name
-    with tarfile.open(only(bundle / "images", f"{name}-*.tar")) as image:
+    with tarfile.open(image_of(bundle, name)) as image:
         layers = json.loads(_content(image, image.getmember("manifest.json")))[0]["Layers"]
         for layer in layers:
             with tarfile.open(fileobj=io.BytesIO(_content(image, image.getmember(layer)))) as files:
@@ -70,7 +73,7 @@ def program(bundle: Path, name: str, folder: Path) -> Path:
 
 
 def _of_chart(bundle: Path, path: str) -> bytes:
-    with tarfile.open(only(bundle / "charts", "volcano-*.tgz")) as archive:
+    with tarfile.open(chart_of(bundle)) as archive:
         return _content(archive, archive.getmember(path))
 
 
@@ -80,14 +83,36 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read()
 
 
-def only(folder: Path, pattern: str) -> Path:
-    """The newest file of a bundle by this pattern, or NoVolcanoError."""
-    found = sorted(folder.glob(pattern))
+def chart_of(bundle: Path) -> Path:
+    """The archive of Volcano's chart, by the bundle's index; NoVolcanoError."""
+    found = {
+        chart.version: chart.file for chart in _known(bundle).charts if chart.name == "volcano"
+    }
+    return bundle / _newest(found, bundle, "chart of Volcano")
+
+
+def image_of(bundle: Path, name: str) -> Path:
+    """The image archive of a program of Volcano's, by the bundle's index; NoVolcanoError."""
+    found = {}
+    for image in _known(bundle).images:
+        repository, _, version = image.reference.rpartition(":")
+        if repository.endswith(f"/{name}"):
+            found[version] = image.file
+    return bundle / _newest(found, bundle, f"image of {name}")
+
+
+def _known(bundle: Path) -> Bundle:
+    try:
+        return Bundle.read(bundle)
+    except BundleError as error:
+        raise NoVolcanoError(f"{error} Make one with atoll bundle pull.") from error
+
+
+def _newest(found: dict[str, str], bundle: Path, what: str) -> str:
+    """The file of the highest version, as 1.15.1 or v1.15.1."""
     if not found:
-        raise NoVolcanoError(
-            f"there is no {pattern} in {folder} (make a bundle: atoll bundle pull)"
-        )
-    return found[-1]
+        raise NoVolcanoError(f"there is no {what} in {bundle} (add it with atoll bundle pull)")
+    return found[max(found, key=lambda version: [int(n) for n in re.findall(r"\d+", version)])]
 
 
 class Volcano:

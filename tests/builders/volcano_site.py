@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from bench.gangs.volcano import CONTROLLER, SCHEDULER, NoVolcanoError, only
+from bench.gangs.volcano import CONTROLLER, SCHEDULER, NoVolcanoError, chart_of, image_of
 
 from e2e.stage import NoStageError, bundle_folder
 
@@ -12,9 +12,9 @@ def bundle() -> Path:
     """A bundle with Volcano's chart and images; skips, and says why, where there is none."""
     try:
         folder = bundle_folder()
-        only(folder / "charts", "volcano-*.tgz")
+        chart_of(folder)
         for name in (SCHEDULER, CONTROLLER):
-            only(folder / "images", f"{name}-*.tar")
+            image_of(folder, name)
     except (NoStageError, NoVolcanoError) as error:
         pytest.skip(f"the real Volcano: {error}")
     return folder
