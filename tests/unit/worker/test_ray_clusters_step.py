@@ -6,10 +6,21 @@ from typing import Any
 
 from atoll.cluster.kinds import RAY_CLUSTER
 from atoll.domain.nodes import HostNode
-from atoll.resources.virtual_clusters import VirtualCluster
-from atoll_worker.reconcile.outcome import Done, Failed, Remove, Wait
+from atoll.resources.profiles import Profile
+from atoll.resources.virtual_clusters import RayClusterSpec, VirtualCluster
+from atoll_worker.reconcile.outcome import Done, Failed, Put, Remove, Wait
 from atoll_worker.reconcile.steps.ray_clusters import RayClusters, Seen
 
+CHART = {"repository": "https://charts.example", "name": "c", "version": "1"}
+PROFILE = Profile.model_validate(
+    {
+        "metadata": {"name": "p"},
+        "spec": {
+            "kubernetes": {"version": "1.36.3"}, "vcluster": {"chart": CHART},
+            "kuberay": {"chart": CHART}, "scheduler": {"chart": CHART}, "ray": {"version": "2.60.0"},
+        },
+    }
+)  # fmt: skip
 NODES = (HostNode("n1", "4c8g", "a", size={"cpu": "3800m", "memory": "7Gi"}),)
 
 
@@ -18,7 +29,7 @@ def scope(**cluster: Any) -> Any:
         "team": "red", "replicaSets": {"4c8g": 1}, "rayClusters": [{"name": "main"} | cluster],
     }  # fmt: skip
     vc = VirtualCluster.model_validate({"metadata": {"name": "a"}, "spec": spec})
-    return SimpleNamespace(vc=vc)
+    return SimpleNamespace(vc=vc, refusals={})
 
 
 def test_one_that_no_node_can_hold_is_a_failure_with_the_numbers() -> None:
@@ -38,6 +49,25 @@ def test_one_that_runs_is_not_judged_by_nodes_that_shrank() -> None:
     running = {"metadata": {"generation": 1}, "status": {"state": "ready", "observedGeneration": 1}}
     told = RayClusters().judge(scope(workerCpu="6"), Seen(True, {"main": running}, {}, NODES))
     assert isinstance(told, Done)
+
+
+def test_one_that_is_not_let_in_is_told_and_holds_up_no_other() -> None:
+    """A RayJob has its name, for instance; a refusal that was raised would end the look."""
+    one = scope(name="one")
+    one.vc.spec.ray_clusters = [RayClusterSpec(name="one"), RayClusterSpec(name="two")]
+    one.versions = PROFILE
+    planned = RayClusters().plan(one, Seen(True, {}, {}, NODES))
+    assert [(p.manifest["metadata"]["name"], p.refusable) for p in planned if isinstance(p, Put)] == [
+        ("one", True), ("two", True),
+    ]  # fmt: skip
+    one.refusals["RayCluster", "ray", "one"] = "There is a RayJob one in this namespace"
+    running = {"metadata": {"generation": 1}, "status": {"state": "ready", "observedGeneration": 1}}
+    told = RayClusters().judge(one, Seen(True, {"two": running}, {}, NODES))
+    assert isinstance(told, Failed)
+    assert (told.reason, told.permanent, told.who) == ("RayClusterRefused", False, "team owner")
+    assert "one (There is a RayJob one in this namespace)" in told.message
+    one.refusals.clear()
+    assert isinstance(RayClusters().judge(one, Seen(True, {"two": running}, {}, NODES)), Wait)
 
 
 def deleted(seconds_ago: float) -> Any:

@@ -93,7 +93,7 @@ class RayClusters(Step):
         wanted = self._manifests(scope)
         names = {m["metadata"]["name"] for m in wanted}
         changes: list[Change] = [
-            Put(m, inside=True)
+            Put(m, inside=True, refusable=True)
             for m in wanted
             if not says(seen.clusters.get(m["metadata"]["name"]), m)
         ]
@@ -107,6 +107,8 @@ class RayClusters(Step):
         wanted = [r.name for r in scope.vc.spec.ray_clusters]
         if not seen.served:
             return self.unserved
+        if refused := _refused(scope, wanted):
+            return Failed("RayClusterRefused", refused, who="team owner", delay=5)
         waiting = [name for name in wanted if _state(seen.clusters.get(name)) != "ready"]
         if too_large := _too_large(scope, seen.nodes, waiting):
             return Failed("LargerThanAnyNode", too_large, permanent=True, who="team owner")
@@ -159,6 +161,16 @@ class RayClusters(Step):
 def _patience_is_over(scope: Scope) -> bool:
     since = datetime.fromisoformat(scope.vc.metadata.deletion_timestamp or "")
     return (datetime.now(UTC) - since).total_seconds() > PATIENCE_SECONDS
+
+
+def _refused(scope: Scope, wanted: list[str]) -> str:
+    """Which Ray clusters of the spec admission inside did not let in during this look, and its words."""
+    told = [
+        f"{name} ({words})"
+        for name in wanted
+        if (words := scope.refusals.get((RAY_CLUSTER.kind, RAY_NAMESPACE, name)))
+    ]
+    return f"Not let in: {'; '.join(told)}. All others are as asked" if told else ""
 
 
 async def _unpulled(inside: Cluster, name: str) -> str:
