@@ -116,16 +116,24 @@ async def test_two_that_disagree_do_not_answer_one_another(
 
 
 class Torn(Stock):
-    """A bundle of which an archive cannot be read."""
+    """A bundle of which an archive cannot be read, or that a profile is too odd for."""
+
+    def __init__(self, folder: Path, error: Exception) -> None:
+        super().__init__(folder)
+        self._error = error
 
     def problems(self, spec: ProfileSpec) -> list[FieldProblem]:
         if spec.registry == "torn.example":
-            raise PermissionError(13, "Permission denied", "chart.tgz")
+            raise self._error
         return super().problems(spec)
 
 
-async def test_an_archive_that_cannot_be_read_keeps_no_other_from_being_judged(
-    cluster: Written, tmp_path: Path
+@pytest.mark.parametrize(
+    "error",
+    [PermissionError(13, "Permission denied", "chart.tgz"), NotImplementedError("a pattern")],
+)
+async def test_one_that_cannot_be_judged_keeps_no_other_from_it(
+    cluster: Written, tmp_path: Path, error: Exception
 ) -> None:
     """The torn one is the first of the list, and an empty bundle has nothing for the other."""
     async with (
@@ -134,6 +142,6 @@ async def test_an_archive_that_cannot_be_read_keeps_no_other_from_being_judged(
         there(cluster, "kept-b-next"),
     ):
         cluster.tried.clear()
-        await ProfileKeeper(cluster, Torn(tmp_path)).look()
+        await ProfileKeeper(cluster, Torn(tmp_path, error)).look()
         assert "kept-b-next" in cluster.tried
         assert "kept-a-torn" not in cluster.tried

@@ -69,7 +69,11 @@ CLUSTER = _parameter("cluster", "Look on this Ray cluster only", _or_none(_TEXT)
 PAGE = (LIMITED, CURSOR)
 LOCATION = {"Location": {"description": "Where it can be read from now on", "schema": _TEXT}}
 ETAG = {
-    "ETag": {"description": "Its revision: moves with its spec, not its state", "schema": _TEXT}
+    "ETag": {
+        "description": "Its revision: moves with its spec and when its deletion is asked for, not "
+        "with its state",
+        "schema": _TEXT,
+    }
 }
 INCOMPLETE = {
     "Atoll-Incomplete": {

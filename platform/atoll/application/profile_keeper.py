@@ -79,6 +79,9 @@ class ProfileKeeper:
         except OSError as error:  # an archive of the bundle cannot be read: the others are judged
             log.warning("profile-keeper.unjudged", profile=name, error=str(error))
             return
+        except Exception:  # whatever is odd about this one, the others are judged
+            log.exception("profile-keeper.unjudged", profile=name)
+            return
         status = status_with(item, [found])
         if status is not None:
             try:

@@ -1,5 +1,6 @@
 """What the platform's bundle holds: profiles ask for that, or are refused while they are written."""
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class Stock:
             there = sorted(
                 file.name.removeprefix(beginning).removesuffix(".tgz")
                 for place in (folder, folder / "charts")
-                for file in place.glob(f"{beginning}[0-9]*.tgz")
+                for file in place.glob(f"{glob.escape(beginning)}[0-9]*.tgz")
             )
             yield _lacking(f"{pointer}/version", f"chart {chart.name} {chart.version}", there)
         elif chart.digest and chart.digest != f"sha256:{sha256(archive)}":

@@ -27,7 +27,7 @@ from atoll.gateway.ray_sizes import refuse_larger_than_any_node, with_sizes
 from atoll.gateway.ray_states import ray_cluster_read
 from atoll.gateway.tenants import UNKNOWN_KIND, Object, bearer, kubernetes_error
 from atoll.resources.faults import pointer
-from atoll.resources.meta import revision_of
+from atoll.resources.meta import is_of_same_object, revision_of
 from atoll.resources.profiles import Profile
 
 _ALL = "/v1/virtual-clusters/{vc}/ray-clusters"
@@ -141,10 +141,14 @@ async def delete_ray_cluster(
 async def _delete(
     parts: Parts, asked: AskedVirtualCluster, name: str, namespace: str, expected: Expected
 ) -> Object:
-    """What was there. PreconditionError when it is none of the expected revisions."""
+    """What was there. PreconditionError when it is none of the expected revisions; asking again for the
+    same deletion is none, although the deletion itself moved the revision.
+    """
     what = f"Ray cluster {name!r}"
     for attempt in range(_TRIES):
         found = await find_ray_cluster(parts, asked, name, namespace)
+        if _is_going(found, expected):
+            return found
         check_revision(found, expected, what)
         body: Object = {"propagationPolicy": "Background"}
         if expected is not None:
@@ -158,6 +162,16 @@ async def _delete(
             continue
         break
     return found
+
+
+def _is_going(found: Object, expected: Expected) -> bool:
+    """Whether the very object that a revision names is on its way out: Kubernetes counts its deletion as
+    one more generation.
+    """
+    meta = found["metadata"]
+    return bool(meta.get("deletionTimestamp")) and any(
+        is_of_same_object(revision, meta) for revision in expected or ()
+    )
 
 
 def _tag(response: Response, found: Object) -> None:

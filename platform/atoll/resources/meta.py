@@ -50,6 +50,11 @@ def revision_of(metadata: Mapping[str, Any]) -> str:
     return f"{uid[:8]}.{metadata.get('generation', 0)}" if uid else ""
 
 
+def is_of_same_object(revision: str, metadata: Mapping[str, Any]) -> bool:
+    """Whether a revision is of this very object, now or before; not of another of its name."""
+    return bool(revision) and revision.partition(".")[0] == revision_of(metadata).partition(".")[0]
+
+
 class Condition(Model):
     """One thing that is true, false or unknown of an object, with a one-word reason and a message."""
 

@@ -14,7 +14,10 @@ class Chart(Model):
     """An upstream chart: where it comes from, which version, and what its archive must hash to."""
 
     repository: str
-    name: str
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=250,
+        description="Letters, digits, `.`, `_` and `-`, as in the chart's own Chart.yaml",
+    )  # fmt: skip
     version: str
     digest: str | None = Field(None, description="sha256:<hex> of the chart archive")
 

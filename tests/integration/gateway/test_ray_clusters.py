@@ -138,6 +138,24 @@ async def test_only_the_version_that_was_read_is_deleted(site: Site) -> None:
         assert any_one.status_code == 202, any_one.text
 
 
+async def test_a_deletion_that_is_asked_for_twice_is_no_change_of_somebody_else(site: Site) -> None:
+    """Kubernetes counts the deletion as a generation while KubeRay's finalizer holds the object."""
+    held = {"metadata": {"finalizers": ["ray.io/gcs-ft-redis-cleanup-finalizer"]}}
+    async with site.client() as client:
+        made = await client.post("/ray-clusters", json={"name": "leaving"})
+        await site.cluster.patch(kinds.RAY_CLUSTER, "leaving", held, "ray")
+        try:
+            version = {"If-Match": made.headers["etag"]}
+            for _ in range(2):
+                gone = await client.delete("/ray-clusters/leaving", headers=version)
+                assert (gone.status_code, gone.json()["state"]) == (202, "deleting"), gone.text
+            another = await client.delete("/ray-clusters/leaving", headers={"If-Match": '"0.1"'})
+            assert another.status_code == 412
+        finally:
+            free = {"metadata": {"finalizers": None}}
+            await site.cluster.patch(kinds.RAY_CLUSTER, "leaving", free, "ray")
+
+
 async def test_two_gateways_with_one_key_make_one_ray_cluster(site: Site, api_server: Path) -> None:
     """The lock is of one process; between two the object itself decides."""
     settings = Settings(kubeconfig=api_server, admin_token=ADMIN, reach="service")

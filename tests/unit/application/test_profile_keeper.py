@@ -36,6 +36,8 @@ def test_a_sound_one() -> None:
         ({"ray": {"version": "2.9.0"}}, "VersionRefused",
          "/spec/ray/version: 2.9.0 is too old; the oldest supported version is 2.52.0"),
         ({"ray": {"version": "new"}}, "VersionRefused", "write it like 1.36.3"),
+        ({"scheduler": {"chart": {"repository": "r", "name": "/volcano", "version": "1"}}},
+         "StoredInvalid", "/spec/scheduler/chart/name: "),
         ({"redis": {"memory": "plenty"}}, "StoredInvalid", "/spec/redis/memory: "),
         ({"redis": {"external": {"address": "redis.example:6379", "secret": "s"}}}, "StoredInvalid",
          "list the address blocks where it answers"),
