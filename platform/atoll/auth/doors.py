@@ -31,9 +31,9 @@ def require(permission: Permission) -> Callable[[HTTPConnection], Awaitable[Call
                 "This needs a token: send `Authorization: Bearer <token>`, use `atoll login`, or sign "
                 "in to the portal"
             )
+        bind_contextvars(caller=caller.name)  # before a refusal: that line is wanted most
         if not is_permitted(caller, permission):
             raise ForbiddenError(f"{caller.name!r} lacks the permission {permission!r}")
-        bind_contextvars(caller=caller.name)
         return caller
 
     asked.permission = permission  # type: ignore[attr-defined]  # routes are tested to have one

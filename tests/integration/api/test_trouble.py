@@ -46,15 +46,15 @@ def test_without_a_worker_health_and_the_page_of_what_waits_say_so(
     api.post("/v1/virtual-clusters", json=wanted("unattended", make_team())).raise_for_status()
     health = api.get("/v1/health")
     assert health.status_code == 200
-    workers = health.json()["parts"]["workers"]
-    assert not workers["ok"]
-    assert "none answers: changes are accepted" in workers["message"]
+    assert not health.json()["parts"]["workers"]["ok"]
+    # On a busy machine the queue may be too slow to be asked: that is not known then.
+    words = "none answers: changes are accepted"
+    until(lambda: words in api.get("/v1/health").json()["parts"]["workers"]["message"], words, 60)
     with running.client(token=None) as visitor:
         form = {"data": {"token": TOKEN}, "headers": {"Origin": running.url}}
         assert visitor.post("/login", **form).status_code == 303  # type: ignore[arg-type]
         words = "No worker answers: changes are accepted"
-        # On a busy machine the queue may be too slow to be asked: the page then says nothing of it.
-        until(lambda: words in visitor.get("/virtual-clusters/unattended").text, words, 20)
+        until(lambda: words in visitor.get("/virtual-clusters/unattended").text, words, 60)
 
 
 def test_starts_without_kubernetes_and_comes_back_with_it(

@@ -289,6 +289,21 @@ def test_the_gang_of_another_is_not_joined_by_a_label(
     kuberay = account(kube, SYSTEM_NAMESPACE, "kuberay-operator")
     answer = ask(kuberay, workload)
     assert answer.status_code == 201, answer.text
+    for origin, change in ((None, "RayJob"), ("RayJob", None), ("RayJob", "RayService")):
+        labels = {"ray.io/originated-from-crd": origin} if origin else {}
+        there = make()
+        # One name for each kind: admission may still know a RayJob that was deleted a moment ago.
+        there["metadata"]["name"] = name = f"there-{there['kind'].lower()}"
+        there["metadata"]["labels"] |= labels
+        path = f"{PATHS[there['kind']]}/{name}"
+        kuberay.create(PATHS[there["kind"]], there).raise_for_status()
+        try:
+            changed = {"metadata": {"labels": {"ray.io/originated-from-crd": change}}}
+            answer = owner.send("PATCH", f"{path}?dryRun=All", changed)
+            assert answer.status_code == 403, (origin, change)
+            assert "ray.io/originated-from-crd" in answer.json()["message"]
+        finally:
+            kuberay.delete(path)
 
 
 @pytest.mark.parametrize(("first", "second"), [(ray_job, ray_cluster), (ray_cluster, ray_job)])

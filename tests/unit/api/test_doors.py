@@ -83,6 +83,17 @@ async def test_the_line_of_a_request_says_who_called(
     assert (line["route"], line.get("caller")) == ("/v1/whoami", caller)
 
 
+async def test_so_does_that_of_one_who_may_not(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atoll.auth.doors.is_permitted", lambda *_: False)
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        answer = await client.get("/v1/teams", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert answer.status_code == 403
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert line.get("caller") == "admin"
+
+
 async def test_without_a_token_set_nobody_comes_in() -> None:
     transport = httpx2.ASGITransport(build_api(Settings(admin_token=None)))
     async with httpx2.AsyncClient(transport=transport, base_url="http://atoll.test") as nobody:

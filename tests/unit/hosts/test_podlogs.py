@@ -71,6 +71,19 @@ def test_what_the_sandbox_cannot_tell_is_refused(query: dict[str, str], why: str
         LogOptions.read(query)
 
 
+def test_a_second_program_in_a_pod_has_no_log(tmp_path: Path) -> None:
+    """There is one file for each pod, that of its first program."""
+    path = layout.pod_log(tmp_path, "vc", "head")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    two = pod({"running": {}})
+    two["spec"]["containers"][1]["image"] = "rayproject/ray:2"
+    two["status"]["containerStatuses"].append({"name": "side", "state": {"running": {}}})
+    assert log_file(tmp_path, two, "ray", previous=False) == path
+    with pytest.raises(NoLogError, match="the others are played"):
+        log_file(tmp_path, two, "side", previous=False)
+
+
 def pod(state: dict[str, Any], restarts: int = 0) -> dict[str, Any]:
     told = {"name": "ray", "restartCount": restarts, "state": state}
     containers = [{"name": "ray", "image": "rayproject/ray:2"}, {"name": "side", "image": "i"}]

@@ -60,12 +60,19 @@ def runs(status: Obj) -> bool:
     return "running" in (status.get("state") or {})
 
 
+def _program(pod: Obj) -> str:
+    """The one container that is a program, as the agent chooses it; empty when all are played."""
+    containers = pod["spec"]["containers"]
+    play = play_of([one["image"] for one in containers])
+    programs = (str(one["name"]) for one in containers if play_of([one["image"]]) is play)
+    return next(programs, "") if play in _PRINTING else ""
+
+
 def log_file(root: Path, pod: Obj, container: str, *, previous: bool) -> Path:
     """The file with the output of a host pod's container; NoLogError when it has none."""
     meta = pod["metadata"]
-    images = {one["name"]: one["image"] for one in pod["spec"]["containers"]}
     path = layout.pod_log(root, meta["namespace"], meta["name"])
-    if play_of([images.get(container, "")]) not in _PRINTING:
+    if container != _program(pod):
         raise NoLogError(
             f'container "{container}" has printed nothing: in the sandbox only those of Ray and '
             "Redis are programs, the others are played"
