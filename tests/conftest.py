@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import hypothesis
 import pytest
 import yaml
 
 from atoll.hosts.toolchain import Toolchain
 from atoll.resources.crds import RESOURCES, crd
+
+# A busy machine takes as long as it takes; what an example may cost is no matter of the clock.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 CACHE = Path(os.environ.get("ATOLL_CACHE", Path.home() / ".cache" / "atoll")) / "bin"
 

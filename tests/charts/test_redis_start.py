@@ -55,16 +55,20 @@ def start(rendered: Rendered, name: str, folder: Path) -> Iterator[Running]:
     for file, text in rendered.one("ConfigMap", name)["data"].items():
         (folder / "etc" / file).write_text(here(text))
     (container,) = rendered.one("StatefulSet", name)["spec"]["template"]["spec"]["containers"]
-    process = subprocess.Popen(
-        [here(word) for word in container["command"]],
-        env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": PASSWORD},
-        stdout=subprocess.DEVNULL,
-    )
+    log = folder / "redis.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [here(word) for word in container["command"]],
+            env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": PASSWORD},
+            stdout=out,
+            stderr=out,
+        )
     try:
         running = Running(process.pid, port, folder / "run")
-        for _ in range(100):
-            if running.ask("ping") == "PONG":
-                break
+        deadline = time.monotonic() + 30
+        while (said := running.ask("ping")) != "PONG":
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"no PONG but {said!r}: {log.read_text()[-2000:]}")
             time.sleep(0.05)
         yield running
     finally:

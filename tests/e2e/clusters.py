@@ -17,6 +17,8 @@ from waiting import until
 
 READY_SECONDS = 400.0
 GONE_SECONDS = 240.0
+SWEPT_SECONDS = 100.0
+"""The worker sweeps each minute."""
 QUOTA = {"cpu": "2", "memory": "6Gi"}
 
 
@@ -105,11 +107,20 @@ class Clusters:
             if name in self._names:
                 self._names.remove(name)
             seconds = time.monotonic() - began
-        left = [found for found in remains(self.stage, name) if "persistentvolumes/" not in found]
+        left = [
+            found
+            for found in remains(self.stage, name)
+            if not found.startswith(("persistentvolumes/", "leases/"))
+        ]
         assert left == [], f"{name} left: {left}"
         # Volumes are the storage provisioner's to remove, which it does after their claims are gone.
-        until(lambda: not remains(self.stage, name), f"the volumes of {name} are gone", 60)
+        until(lambda: not self._volumes(name), f"the volumes of {name} are gone", 60)
+        # A look that began before the deletion may make a Lease anew, which the worker sweeps.
+        until(lambda: not remains(self.stage, name), f"the Lease of {name} is gone", SWEPT_SECONDS)
         return seconds
+
+    def _volumes(self, name: str) -> list[str]:
+        return [v for v in remains(self.stage, name) if v.startswith("persistentvolumes/")]
 
     def remove_all(self) -> None:
         """All that this test has made."""

@@ -15,6 +15,7 @@ from builders.api_process import Running, give_node, profile, start_api, stop
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("redis") / "redis.sock"
+    log = path.with_name("redis.log")
     process = subprocess.Popen(
         [
             "redis-server",
@@ -26,16 +27,22 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "",
             "--dir",
             str(path.parent),
+            "--logfile",
+            str(log),
         ],
         stdout=subprocess.DEVNULL,
     )
-    for _ in range(100):
-        if path.exists():
-            break
-        time.sleep(0.05)
-    yield f"redis+socket://{path}"
-    process.terminate()
-    process.wait(10)
+    try:
+        deadline = time.monotonic() + 30
+        while not path.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                said = log.read_text()[-2000:] if log.exists() else "it wrote no log"
+                pytest.fail(f"Redis made no socket {path}: {said}")
+            time.sleep(0.05)
+        yield f"redis+socket://{path}"
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 @pytest.fixture(scope="session")
@@ -85,5 +92,6 @@ def kube(api_server: Path) -> Iterator[httpx2.Client]:
         base_url=config["clusters"][0]["cluster"]["server"],
         verify=False,
         headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
     ) as client:
         yield client

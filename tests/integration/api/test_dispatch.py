@@ -31,7 +31,7 @@ def dispatch(redis_url: str) -> Iterator[Dispatch]:
 
 
 async def test_a_hint_is_json_and_carries_three_things(dispatch: Dispatch, redis_url: str) -> None:
-    assert await dispatch.alive()
+    await answers(dispatch)
     assert await dispatch.send("VirtualCluster", "mine", 7)
     with redis.Redis.from_url(redis_url) as seen:
         (raw,) = seen.lrange(QUEUE, 0, -1)
@@ -58,15 +58,22 @@ async def test_a_dead_broker_costs_a_second_once_and_is_found_again(redis_url: s
 async def test_a_broker_that_lost_everything_takes_hints_again(
     dispatch: Dispatch, redis_url: str
 ) -> None:
+    await answers(dispatch)
     assert await dispatch.send("VirtualCluster", "x", 1)
     with redis.Redis.from_url(redis_url) as seen:
         seen.flushall()
         seen.client_kill_filter(_type="normal", skipme=True)
-        sent = await dispatch.send("VirtualCluster", "x", 2) or (
-            await dispatch.alive() and await dispatch.send("VirtualCluster", "x", 2)
-        )
-        assert sent
+        if not await dispatch.send("VirtualCluster", "x", 2):
+            await answers(dispatch)
+            assert await dispatch.send("VirtualCluster", "x", 2)
         assert seen.llen(QUEUE) == 1
+
+
+async def answers(dispatch: Dispatch) -> None:
+    """Wait for the queue, however long a busy machine takes over the first connection."""
+    deadline = time.monotonic() + 60
+    while not await dispatch.alive():
+        assert time.monotonic() < deadline, "the queue does not answer"
 
 
 async def asked(dispatch: Dispatch) -> bool:

@@ -72,10 +72,24 @@ class Way:
 
 
 @pytest.fixture
-async def way(api_server: Path) -> AsyncIterator[Way]:
+def nowhere(api_server: Path, tmp_path: Path) -> Path:
+    """A kubeconfig with which nothing answers, for nothing here asks Kubernetes.
+
+    What the process looks after by itself would be cut off in the middle of TLS when a test is short,
+    and httpcore2 does not close a connection that is cancelled there.
+    """
+    text = api_server.read_text()
+    port = text.split("https://127.0.0.1:")[1].split()[0]
+    file = tmp_path / "nowhere"
+    file.write_text(text.replace(f":{port}", f":{free_port()}"))
+    return file
+
+
+@pytest.fixture
+async def way(nowhere: Path) -> AsyncIterator[Way]:
     far = FarEnd()
     async with serving(far.app) as gateway:
-        settings = Settings(kubeconfig=api_server, admin_token=TOKEN, gateway_url=gateway)
+        settings = Settings(kubeconfig=nowhere, admin_token=TOKEN, gateway_url=gateway)
         async with serving(build_api(settings)) as url:
             yield Way(url, far)
 
@@ -188,9 +202,9 @@ async def test_a_refusal_of_the_gateway_is_handed_on(way: Way) -> None:
     assert answer.headers["x-why"] == "test"
 
 
-async def test_a_silent_gateway_is_a_problem(api_server: Path) -> None:
+async def test_a_silent_gateway_is_a_problem(nowhere: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    settings = Settings(kubeconfig=api_server, admin_token=TOKEN, gateway_url=nobody)
+    settings = Settings(kubeconfig=nowhere, admin_token=TOKEN, gateway_url=nobody)
     async with serving(build_api(settings)) as url:
         answer = await refused(Way(url, FarEnd()), RAY, BEARER)
     assert answer.status_code == 503

@@ -9,6 +9,7 @@ import httpx2
 from atoll.cluster import kinds
 from atoll.cluster.client import Cluster
 from builders.api_process import Running, team_status, wanted
+from waiting import until
 
 from .conftest import MakeTeam
 
@@ -17,6 +18,7 @@ def test_create_answers_with_an_operation_and_holds_the_quota(
     api: httpx2.Client, make_team: MakeTeam
 ) -> None:
     team = make_team(cpu="4", memory="8Gi")
+    until(lambda: api.get("/v1/health").json()["parts"]["queue"]["ok"], "the queue answers", 60)
     body = wanted("made", team, quota={"cpu": "1500m", "memory": "2Gi"})
     answer = api.post("/v1/virtual-clusters", json=body)
     assert answer.status_code == 202, answer.text

@@ -5,6 +5,7 @@ import json
 import yaml
 
 from builders.api_process import TEMPLATE
+from waiting import until
 
 from .conftest import Run
 
@@ -115,7 +116,16 @@ spec: {{displayName: Dee, quota: {{cpu: {{limit: "4"}}}}}}
 def test_the_event_stream(cli: Run) -> None:
     cli("team", "create", "cli-e")
     cli("vc", "create", "cli-seen", "--team", "cli-e", "--nodes", f"{TEMPLATE}=1", "--no-wait")
-    lines = cli("event", "follow", "cli-seen", "--for", "2s", "-o", "json").out.splitlines()
+    lines: list[str] = []
+
+    def heard() -> bool:
+        # The time of --for begins before the command has asked the API.
+        follow = cli("event", "follow", "cli-seen", "--for", "5s", "-o", "json")
+        assert follow.code == 0, follow.err
+        lines.extend(follow.out.splitlines())
+        return bool(lines)
+
+    until(heard, "a line of the event stream", 60)
     first = json.loads(lines[0])
     assert (first["type"], first["object"]["name"]) == ("virtual-cluster.changed", "cli-seen")
 

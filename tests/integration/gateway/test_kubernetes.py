@@ -124,15 +124,15 @@ async def test_a_watch_streams_each_change_as_it_happens(site: Site) -> None:
         base = "/kubernetes/api/v1/namespaces/ray/configmaps"
         at = (await client.get(base)).json()["metadata"]["resourceVersion"]
         query = {"watch": "true", "resourceVersion": at, "fieldSelector": "metadata.name=seen"}
-        async with client.stream("GET", base, params=query) as stream:
+        async with client.stream("GET", base, params=query, timeout=30) as stream:
             assert stream.status_code == 200
             lines = stream.aiter_lines()
             await client.post(base, json=config_map("seen"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 added = json.loads(await anext(lines))
             # The stream is open and gave the first change before the second one was made.
             await client.delete(f"{base}/seen")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 deleted = json.loads(await anext(lines))
     assert [added["type"], deleted["type"]] == ["ADDED", "DELETED"]
 

@@ -24,6 +24,7 @@ from atoll.main import build_api
 from atoll.settings import Settings
 from builders.gateway_site import ADMIN, VC, Site, free_port, serving
 from builders.refusals import assert_key_had_another_body
+from conftest import free_ports
 
 VERSION = "2.60.0"
 
@@ -38,13 +39,14 @@ class RealRay:
 def real_ray() -> Iterator[RealRay]:
     """A head with one CPU and the job API, on loopback. The first time Ray is installed for it."""
     python = asyncio.run(python_of(VERSION))
-    folder, port = tempfile.mkdtemp(prefix="ray-"), free_port()
+    folder = tempfile.mkdtemp(prefix="ray-")
+    port, store, clients, agent, metrics = free_ports(5)
     argv = [
         str(python), "-m", "ray.scripts.scripts", "start", "--head", "--block",
-        "--node-ip-address=127.0.0.1", f"--port={free_port()}", "--num-cpus=1",
+        "--node-ip-address=127.0.0.1", f"--port={store}", "--num-cpus=1",
         "--dashboard-host=127.0.0.1", f"--dashboard-port={port}",
-        f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}",
-        f"--metrics-export-port={free_port()}", "--min-worker-port=0", "--max-worker-port=0",
+        f"--ray-client-server-port={clients}", f"--dashboard-agent-listen-port={agent}",
+        f"--metrics-export-port={metrics}", "--min-worker-port=0", "--max-worker-port=0",
         "--object-store-memory=80000000", f"--temp-dir={folder}", "--disable-usage-stats",
     ]  # fmt: skip
     env = {
@@ -54,24 +56,31 @@ def real_ray() -> Iterator[RealRay]:
         "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    with (Path(folder) / "head.log").open("wb") as log:
+    written = Path(folder) / "head.log"
+    with written.open("wb") as log:
         process = subprocess.Popen(argv, env=env, stdout=log, stderr=log, start_new_session=True)
     try:
-        for _ in range(240):
-            assert process.poll() is None, (Path(folder) / "head.log").read_text()[-2000:]
-            with contextlib.suppress(httpx2.HTTPError):
-                if httpx2.get(f"http://127.0.0.1:{port}/api/jobs/", timeout=5).status_code == 200:
-                    break
+        deadline = time.monotonic() + 120
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the head did not start: {written.read_text()[-2000:]}")
             time.sleep(0.25)
         yield RealRay(python, port)
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(5)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(port: int) -> bool:
+    """Whether the head has its job API."""
+    with contextlib.suppress(httpx2.HTTPError):
+        return httpx2.get(f"http://127.0.0.1:{port}/api/jobs/", timeout=5).status_code == 200
+    return False
 
 
 @pytest.fixture

@@ -159,7 +159,7 @@ async def test_a_websocket_passes_both_ways(proxied: Site) -> None:
         path = "/ray-clusters/echo/proxy/talk"
         async with client.websocket(path) as session:
             await session.send_text("hello")
-            assert await session.receive_text(timeout=5) == "hello, None"
+            assert await session.receive_text(timeout=30) == "hello, None"
     async with proxied.client("wrong") as client:
         with pytest.raises(Exception) as refused:  # noqa: PT011 - httpx2 names it in a private place
             async with client.websocket(path):

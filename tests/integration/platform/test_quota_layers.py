@@ -109,11 +109,17 @@ async def test_lowering_below_use_says_what_is_over_and_takes_nothing_away(
 ) -> None:
     await inside.create(pod("kept", "2"))
     await until(host, NAME, lambda vc: vc["status"]["used"]["cpu"] == "2")
+
+    async def runs() -> bool:
+        found = await inside.get(POD, "kept", "default")
+        return bool(found["status"].get("phase") == "Running")
+
+    await _until(runs, "the pod runs")  # its use is counted before it does
     await set_quota(host, cpu="1")
     item = await until(host, NAME, lambda vc: condition(vc).get("reason") == "OverQuota")
     assert "cpu 2 of 1" in condition(item)["message"]
     assert condition(item)["status"] == "True"
-    assert (await inside.get(POD, "kept", "default"))["status"]["phase"] == "Running"
+    assert await runs()
     await set_quota(host)
     await until(host, NAME, lambda vc: condition(vc).get("reason") == "Done" and ready(vc))
 

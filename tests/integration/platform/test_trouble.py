@@ -43,6 +43,9 @@ LEASES, QUEUE_AGE = "atoll_lease_changes_total", "atoll_queue_age_seconds"
 IDLE_BYTES = 400 * 2**20
 """Most that a virtual cluster without Ray clusters may take of this machine, as promised for the sandbox."""
 
+SWEPT_SECONDS = 100.0
+"""The worker sweeps each minute."""
+
 
 def resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     meta = {"name": name}
@@ -262,9 +265,8 @@ async def traces(cluster: Cluster, name: str) -> list[str]:
         found += [
             f"{kind.kind} {n}" for n in names if n == f"vc-{name}" or n.startswith(f"vc-{name}-")
         ]
-    for kind, space in ((LEASE, "atoll-system"), (SECRET, "atoll-access")):
-        names = [item["metadata"]["name"] for item in await cluster.items(kind, space)]
-        found += [f"{kind.kind} {n}" for n in names if n.endswith(f"-{name}")]
+    secrets = [item["metadata"]["name"] for item in await cluster.items(SECRET, "atoll-access")]
+    found += [f"Secret {n}" for n in secrets if n.endswith(f"-{name}")]
     claims = await cluster.items(PERSISTENT_VOLUME_CLAIM, f"vc-{name}")
     found += [f"PersistentVolumeClaim {claim['metadata']['name']}" for claim in claims]
     # The keys of its own Redis are in such a claim; those in another's are test_external_redis.py's.
@@ -275,7 +277,22 @@ async def traces(cluster: Cluster, name: str) -> list[str]:
     found += [f"reservation {key}" for key in ledger if key.partition("/")[0] == name]
     if await cluster.find(VIRTUAL_CLUSTER, name):
         found.append("the VirtualCluster itself")
+    # The last, for they have the time of a sweep to go, and nothing else has.
+    found += [f"Lease {lease}" for lease in await leases_left(cluster, name)]
     return found
+
+
+async def leases_left(cluster: Cluster, name: str) -> list[str]:
+    """Its leases, once the worker has had its time to sweep: a look that began before the deletion
+    may have made one anew.
+    """
+    deadline = time.monotonic() + SWEPT_SECONDS
+    while True:
+        names = [item["metadata"]["name"] for item in await cluster.items(LEASE, "atoll-system")]
+        left = [n for n in names if n.endswith(f"-{name}")]
+        if not left or time.monotonic() > deadline:
+            return left
+        await asyncio.sleep(0.2)
 
 
 async def volumes_left(cluster: Cluster, namespace: str) -> list[str]:

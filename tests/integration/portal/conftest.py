@@ -264,7 +264,7 @@ def visitor(browser: Chromium, portal: Portal) -> Iterator[Page]:
 @pytest.fixture
 def page(visitor: Page, portal: Portal) -> Page:
     """A browser that is signed in, on the list of teams. (The form itself: test_sign_in.)"""
-    with httpx2.Client(base_url=portal.url) as client:
+    with httpx2.Client(base_url=portal.url, timeout=30) as client:
         form = {"data": {"token": TOKEN}, "headers": {"Origin": portal.url}}
         cookies = client.post("/login", **form).cookies
     visitor.context.add_cookies(
@@ -285,7 +285,8 @@ def science_ray(kube: Kube, portal: Portal) -> Iterator[str]:
         "quota": {"cpu": "8", "memory": "16Gi"},
         "rayClusters": [{"name": "main", "workers": 2}],
     }
-    with httpx2.Client(base_url=portal.url, headers={"Authorization": f"Bearer {TOKEN}"}) as api:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx2.Client(base_url=portal.url, headers=headers, timeout=30) as api:
         answer = api.post("/v1/virtual-clusters", json={"name": name, "spec": spec})
         assert answer.status_code == 202, answer.text
     yield name

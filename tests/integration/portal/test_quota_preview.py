@@ -111,5 +111,6 @@ def test_everybody_can_read_it_also_on_a_phone(page: Page, kube: Kube, science_r
         cpu(page).fill(amount)
         page.get_by_role("button", name=PREVIEW).click()
         expect(seen(page)).to_contain_text(verdict)
+        page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
         all_can_use(page)

@@ -10,19 +10,20 @@ from integration.portal.conftest import TOKEN, Kube, Portal
 from integration.portal.test_accessibility import all_can_use
 
 TEAM = "asking"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture(scope="module")
 def asking(kube: Kube, portal: Portal) -> str:
     """A team of these tests' own."""
-    with httpx2.Client(base_url=portal.url, headers={"Authorization": f"Bearer {TOKEN}"}) as api:
+    with httpx2.Client(base_url=portal.url, headers=HEADERS, timeout=30) as api:
         quota = {"cpu": {"limit": "16"}, "memory": {"limit": "32Gi", "guaranteed": "8Gi"}}
         api.post("/v1/teams", json={"name": TEAM, "spec": {"quota": quota}}).raise_for_status()
     return TEAM
 
 
 def ask(portal: Portal, cpu: str, reason: str) -> str:
-    with httpx2.Client(base_url=portal.url, headers={"Authorization": f"Bearer {TOKEN}"}) as api:
+    with httpx2.Client(base_url=portal.url, headers=HEADERS, timeout=30) as api:
         body = {"team": TEAM, "quota": {"cpu": cpu}, "reason": reason}
         answer = api.post("/v1/quota-requests", json=body)
         assert answer.status_code == 201, answer.text
@@ -110,7 +111,7 @@ def seen(page: Page) -> Locator:
 def holding(kube: Kube, portal: Portal) -> Iterator[str]:
     """A team whose quota a virtual cluster holds a part of."""
     name = "portal-holding"
-    with httpx2.Client(base_url=portal.url, headers={"Authorization": f"Bearer {TOKEN}"}) as api:
+    with httpx2.Client(base_url=portal.url, headers=HEADERS, timeout=30) as api:
         spec = {"quota": {"cpu": {"limit": "16"}, "memory": {"limit": "32Gi"}}}
         api.post("/v1/teams", json={"name": name, "spec": spec}).raise_for_status()
         wanted = {"team": name, "mode": "shared", "quota": {"cpu": "8", "memory": "16Gi"}}
@@ -224,5 +225,6 @@ def test_everybody_can_read_the_preview_of_a_quota_also_on_a_phone(
         page.get_by_label("CPU limit").fill(amount)
         page.get_by_role("button", name="Preview, change nothing").click()
         expect(seen(page)).to_contain_text(words)
+        page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
         all_can_use(page)

@@ -73,11 +73,14 @@ def test_colours_follow_the_choice(page: Page) -> None:
     page.goto("/virtual-clusters")
     light = page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor")
     page.get_by_role("button", name="Dark").click()
+    expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
     expect(page).to_have_url("/virtual-clusters")
+    page.wait_for_load_state()
     dark = page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor")
     assert light != dark
-    expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="System").click()
+    expect(page.get_by_role("button", name="System")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_load_state()
     assert page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor") == light
 
 

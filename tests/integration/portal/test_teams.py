@@ -57,7 +57,9 @@ def test_wrong_input_is_told_at_its_field_and_kept(page: Page) -> None:
 
 
 def _described(page: Page, field: str) -> str:
-    """What a screen reader says after the name of the field."""
+    """What a screen reader says after the name of the field, which was found to be wrong."""
+    expect(page.locator(f"[id='{field}']")).to_have_attribute("aria-invalid", "true")
+    page.wait_for_load_state()
     return str(
         page.evaluate(
             """id => (document.getElementById(id).getAttribute('aria-describedby') || '').split(' ')

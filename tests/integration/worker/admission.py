@@ -12,6 +12,7 @@ from atoll.domain.schedulers import VOLCANO
 from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
 from e2e.kube import Kube, Object
+from waiting import until
 
 QUEUE, QUEUE_LABEL = "team-a", VOLCANO.queue_label
 QUOTA = {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "2", "pods": "20"}
@@ -60,7 +61,7 @@ def ask(kube: Kube, manifest: Object) -> httpx2.Response:
 
 
 def account(kube: Kube, namespace: str, name: str) -> Kube:
-    """A right to everything and the name of this account."""
+    """A right to everything, which the API server goes by already, and the name of this account."""
     accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
     for place in (SYSTEM_NAMESPACE, namespace):
         kube.create("/api/v1/namespaces", {"metadata": {"name": place}})
@@ -73,4 +74,13 @@ def account(kube: Kube, namespace: str, name: str) -> Kube:
     }
     kube.create(f"/apis/{rbac}/v1/clusterrolebindings", binding)
     answer = kube.create(f"{accounts}/{name}/token", {"spec": {}}).raise_for_status()
-    return kube.as_bearer(answer.json()["status"]["token"])
+    bearer = kube.as_bearer(answer.json()["status"]["token"])
+    until(lambda: _may_everything(bearer), f"{name} of {namespace} may do everything")
+    return bearer
+
+
+def _may_everything(kube: Kube) -> bool:
+    """What the API server itself says; it reads a binding a moment after it was written."""
+    review = {"spec": {"resourceAttributes": {"verb": "*", "group": "*", "resource": "*"}}}
+    answer = kube.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    return answer.status_code == 201 and bool(answer.json()["status"]["allowed"])

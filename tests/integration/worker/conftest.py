@@ -9,7 +9,7 @@ import yaml
 from builders.policies_in_force import await_policies
 from conftest import run_api_server
 from e2e.kube import Kube
-from integration.worker.admission import ADMISSION, put
+from integration.worker.admission import ADMISSION, account, put
 
 CHARTS = Path(__file__).parents[3] / "platform" / "atoll" / "hosts" / "sandbox" / "charts"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -35,20 +35,7 @@ def inside_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def owner(inside_file: Path) -> Kube:
     """An administrator inside as a team's owner is one: by a role, without the platform's certificate."""
-    kube = Kube.from_file(inside_file)
-    account = {"metadata": {"name": "owner"}}
-    kube.create("/api/v1/namespaces/other/serviceaccounts", account).raise_for_status()
-    rbac = "rbac.authorization.k8s.io"
-    binding = {
-        "metadata": {"name": "owner"},
-        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": "owner", "namespace": "other"}],
-    }
-    kube.create(f"/apis/{rbac}/v1/clusterrolebindings", binding).raise_for_status()
-    ask = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    answer = kube.create("/api/v1/namespaces/other/serviceaccounts/owner/token", ask)
-    token: str = answer.raise_for_status().json()["status"]["token"]
-    return kube.as_bearer(token)
+    return account(Kube.from_file(inside_file), "other", "owner")
 
 
 @pytest.fixture

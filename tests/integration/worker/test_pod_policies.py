@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from e2e.kube import Kube, Object
-from integration.worker.admission import QUEUE, QUEUE_LABEL, ask, group, pod
+from integration.worker.admission import QUEUE, QUEUE_LABEL, account, ask, group, pod
 from waiting import until
 
 Change = Callable[[Object], Any]
@@ -40,16 +40,7 @@ def test_gangs_stay_in_the_queue_and_queues_are_the_platforms(kube: Kube) -> Non
         "metadata": {"name": "mine"}, "spec": {"weight": 9},
     }  # fmt: skip
     assert ask(kube, queue).status_code == 201  # we are the administrator
-    assert kube.create("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "o"}})
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
-    subject = {"kind": "ServiceAccount", "name": "o", "namespace": "default"}
-    kube.create(
-        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-        {"metadata": {"name": "o"}, "roleRef": role, "subjects": [subject]},
-    )
-    token = kube.create("/api/v1/namespaces/default/serviceaccounts/o/token", {"spec": {}}).json()
-    owner = kube.as_bearer(token["status"]["token"])
-    answer = ask(owner, queue)
+    answer = ask(account(kube, "default", "o"), queue)
     assert answer.status_code == 403
     assert "made by the platform" in answer.json()["message"]
 

@@ -20,9 +20,11 @@ from atoll_worker.reconcile.policies.everything import policy_manifests
 from atoll_worker.reconcile.policies.manifests import Enforced
 from atoll_worker.reconcile.schedulers.policies import queue_rule
 from atoll_worker.reconcile.steps.probe import Probe
+from builders.policies_in_force import await_policies
 from conftest import run_api_server
+from e2e.kube import Kube
 
-SERVED_AFTER = 30.0
+SERVED_AFTER = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,7 @@ async def with_policies(server: Path) -> AsyncIterator[Cluster]:
         enforced = Enforced("team-blue", "demo", required, scheduler=VOLCANO, mutating="v1")
         for manifest in policy_manifests(enforced, {}):
             await cluster.apply(manifest)
+        await asyncio.to_thread(await_policies, Kube.from_file(server))
         yield cluster
 
 
