@@ -64,7 +64,7 @@ async def look(step: Step, host: Shelf, inside: Shelf | None = None) -> Outcome:
     spec = {"team": "red", "replicaSets": {"4c8g": 1}, "rayClusters": [{"name": "main"}]}
     scope: Any = SimpleNamespace(
         vc=VirtualCluster.model_validate({"metadata": {"name": "a"}, "spec": spec}),
-        host=host, inside=tenant, namespace="vc-a", external=None,
+        host=host, inside=tenant, namespace="vc-a", external=None, refusals={},
         releases=SimpleNamespace(find=find_release),
         settings=SimpleNamespace(node_label="atoll.dev/node-template"),
         versions=SimpleNamespace(
